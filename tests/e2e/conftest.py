@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 from samples.device import SampleDevice
-from samples.processes import AGENT, SHIELDWALL
+from samples.processes import AGENT
 from samples.run import ASSIGNMENTS, POLICIES
+from tests.support.command_line import loaded_shieldwall
 from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 FIREWALL = "Linux servers: firewall rules"
 EVERYBODY = "Linux servers"
+_SHIELDWALL = loaded_shieldwall()
 
 
 @dataclass
@@ -57,10 +59,7 @@ class SampleSystem:
         return self.process.returncode
 
     def shieldwall(self, *words: str) -> str:
-        environment = {**os.environ, "SHIELDWALL_CONFIG": str(self.home / "cli")}
-        done = subprocess.run(
-            [SHIELDWALL, *words], env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = _SHIELDWALL(words, {**os.environ, "SHIELDWALL_CONFIG": str(self.home / "cli")})
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -7,6 +7,7 @@ reaches into anything: all that is done is done by command line, or to the files
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -17,15 +18,26 @@ from typing import Any
 
 import pytest
 from samples.device import LOCAL_MDATP, SampleDevice
-from samples.processes import AGENT
 from samples.run import Lab
+from tests.support.command_line import loaded_shieldwall
+from tests.support.commanded_device import SHIELDWALL_AGENT
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
 
 MANAGED_FILE = "etc/opt/microsoft/mdatp/managed/mdatp_managed.json"
 CHANNEL_FILE = "etc/opt/microsoft/mdatp/managed/mdeattach_managed.json"
+_SHIELDWALL = loaded_shieldwall()
 PENDING, REFUSED = 12, "Tamper protection"
+
+
+class AskedLab(Lab):
+    """A sample system that is asked often, by a command line that is loaded once."""
+
+    def shieldwall(self, *words: str) -> str:
+        done = _SHIELDWALL(words, {**os.environ, **self.environment})
+        assert done.returncode == 0, f"{words}: {done.returncode} {done.stdout} {done.stderr}"
+        return done.stdout
 
 
 @dataclass
@@ -64,7 +76,7 @@ class Machine:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         places = ["--root", str(self.device.root), "--state", str(self.device.state)]
-        return subprocess.run([AGENT, *words, *places], capture_output=True, text=True, timeout=60, check=False)
+        return SHIELDWALL_AGENT([*words, *places], os.environ)
 
     def agent(self, *words: str) -> str:
         done = self.command(*words)
@@ -92,7 +104,7 @@ class Machine:
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """A server with the sample policies and nobody who is managed yet."""
-    made = Lab(tmp_path / "run", admin_port=free_port(), gateway_port=free_port())
+    made = AskedLab(tmp_path / "run", admin_port=free_port(), gateway_port=free_port())
     made.devices = ()
     made.start_server()
     made.sign_in()

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from samples.processes import SHIELDWALL, Running
 from tests.machine.policies import MARKER, SIGNATURE
+from tests.support.command_line import loaded_shieldwall
+from tests.support.loaded_program import LoadedProgram
 from tests.support.machine import REPOSITORY, Machine, alone, base_tree
 from tests.support.namespaces import Namespace, joined_namespaces
 
@@ -38,10 +40,12 @@ class Office:
     home: Path
     namespace: Namespace
     running: Running = field(init=False)
+    program: LoadedProgram = field(init=False)
     policies: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.running = Running(logs=self.home / "logs")
+        self.program = loaded_shieldwall("ip", "netns", "exec", self.namespace.name)
 
     @property
     def gateway(self) -> str:
@@ -104,9 +108,11 @@ class Office:
         return {each["settingDefinitionId"]: each for each in self.listed("device", "effective", device)}
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "SHIELDWALL_CONFIG": str(self.home / "cli")}
-        command = ["ip", "netns", "exec", self.namespace.name, SHIELDWALL, *words]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return self.program(words, {**os.environ, "SHIELDWALL_CONFIG": str(self.home / "cli")})
+
+    def close(self) -> None:
+        self.program.end()
+        self.running.stop()
 
 
 def eventually(true: Callable[[], Any], *, what: str, seconds: float = 90) -> None:
@@ -157,7 +163,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Iterator[W
         device, other = stack.enter_context(joined_namespaces())
         office = Office(home / "office", other)
         office.home.mkdir()
-        stack.callback(office.running.stop)
+        stack.callback(office.close)
         office.open()
         machine = Machine(home, network=device.name, name=f"shieldwall-{os.getpid()}")
         stack.enter_context(machine.laid_out(base_tree()))

@@ -23,6 +23,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 from tests.support.identity_clients import certified
+from tests.support.loaded_program import LoadedProgram
 from tests.support.ports import free_port
 
 from shieldwall.contract.ids import TenantId
@@ -35,6 +36,12 @@ from shieldwall.trust.verification import open_time
 
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)
 PROGRAM = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()", "server")
+CONSOLE = LoadedProgram(
+    "shieldwall.cli.shieldwall:main",
+    os.environ,
+    rehearsed=["server", "app", "list", "--data", os.devnull],
+    besides="shieldwall.server.main shieldwall.server.console.initialise shieldwall.server.storage.engine.migrate",
+)
 
 
 @dataclass
@@ -44,7 +51,7 @@ class Console:
     gateway_url: str
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False)
+        return CONSOLE(["server", *words], os.environ)
 
     def init(self) -> subprocess.CompletedProcess[str]:
         urls = ("--public-url", self.public_url, "--gateway-url", self.gateway_url)
@@ -116,7 +123,7 @@ def children(process: subprocess.Popen[str]) -> dict[str, int]:
 
 def name_of(pid: int) -> str:
     module = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[2].decode()
-    return module.removeprefix("shieldwall.server.").removesuffix("_process")
+    return module.rpartition(".")[2].removesuffix("_process")
 
 
 def test_a_server_is_made_once(console: Console) -> None:

@@ -28,12 +28,20 @@ from shieldwall.server.storage.devices import devices
 
 PROGRAM: Final = (sys.executable, "-c", "from shieldwall.cli.shieldwall import main; main()")
 _PLAIN: Final = {"COLUMNS": "200", "NO_COLOR": "1"}
-_SHIELDWALL: Final = LoadedProgram(
-    "shieldwall.cli.shieldwall:main",
-    {**os.environ, **_PLAIN, "SHIELDWALL_CONFIG": os.devnull},
-    rehearsed=["group", "list"],
-    besides="httpx rich.table",
-)
+
+
+def loaded_shieldwall(*within: str) -> LoadedProgram:
+    """Return ``shieldwall`` as something that is loaded once; ``within`` are words before its command."""
+    return LoadedProgram(
+        "shieldwall.cli.shieldwall:main",
+        {**os.environ, **_PLAIN, "SHIELDWALL_CONFIG": os.devnull},
+        rehearsed=["group", "list"],
+        besides="httpx rich.table",
+        within=within,
+    )
+
+
+_SHIELDWALL: Final = loaded_shieldwall()
 
 
 @dataclass(frozen=True)

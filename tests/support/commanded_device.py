@@ -17,7 +17,7 @@ from tests.support.loaded_program import LoadedProgram
 
 SECONDS: Final = 60
 _ENVIRONMENT: Final = {"PATH": "/usr/bin"}
-_SHIELDWALL_AGENT: Final = LoadedProgram(
+SHIELDWALL_AGENT: Final = LoadedProgram(
     "shieldwall.cli.shieldwall_agent:main",
     _ENVIRONMENT,
     rehearsed=["status", "--state", os.devnull],
@@ -42,7 +42,7 @@ class Device:
         return ["--root", str(self.root), "--state", str(self.state)]
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return _SHIELDWALL_AGENT([*words, *self._places], _ENVIRONMENT)
+        return SHIELDWALL_AGENT([*words, *self._places], _ENVIRONMENT)
 
     def json(self, *words: str) -> Any:
         return json.loads(self(*words, "--json").stdout)

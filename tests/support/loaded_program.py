@@ -29,14 +29,25 @@ _SECONDS: Final = 60
 class LoadedProgram:
     """Starts what ``main``, a ``module:function``, does."""
 
-    def __init__(self, main: str, environment: Mapping[str, str], *, rehearsed: Sequence[str], besides: str) -> None:
+    def __init__(
+        self,
+        main: str,
+        environment: Mapping[str, str],
+        *,
+        rehearsed: Sequence[str],
+        besides: str,
+        within: Sequence[str] = (),
+    ) -> None:
         """``environment`` holds while it loads; each run has its own.
 
         What the words ``rehearsed`` need is loaded, however that ends, and the modules that are named ``besides``.
+        ``within`` are words before its command: those that lead into a network namespace, say.
         """
         self._loading = (main, list(rehearsed), besides.split())
         self._environment = environment
+        self._within = within
         self._asked: socket.socket | None = None
+        self._loaded: subprocess.Popen[bytes] | None = None
 
     def __call__(
         self, words: Sequence[str], environment: Mapping[str, str], stdin: str = ""
@@ -56,23 +67,25 @@ class LoadedProgram:
         _, stdout, stderr = (_content(each) for each in files)
         return subprocess.CompletedProcess(list(words), status, stdout, stderr)
 
+    def end(self) -> None:
+        """Let go of what was loaded; another run loads it again."""
+        if self._asked is not None and self._loaded is not None:
+            self._asked.close()
+            self._loaded.wait()
+            self._asked = None
+
     def _load(self) -> socket.socket:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with there:
-            loaded = subprocess.Popen(
-                [sys.executable, "-c", _RUN.format(there.fileno(), *self._loading)],
+            self._loaded = subprocess.Popen(
+                [*self._within, sys.executable, "-c", _RUN.format(there.fileno(), *self._loading)],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[there.fileno()],
             )
-        atexit.register(_end, loaded, here)
+        atexit.register(self.end)
         return here
-
-
-def _end(loaded: subprocess.Popen[bytes], asking: socket.socket) -> None:
-    asking.close()
-    loaded.wait()
 
 
 def _status(keeper: socket.socket) -> int:
