@@ -6,7 +6,7 @@ import re
 from contextlib import closing
 from dataclasses import replace
 
-from tests.portal.test_role_pages import send
+from tests.portal.test_role_pages import seen_on, send
 from tests.support.admin import AdminWorld, Client
 from tests.support.people import a_person, browser
 
@@ -69,9 +69,12 @@ def test_what_was_typed_comes_back_with_the_fault(ada: Client) -> None:
 
 def test_rights_are_changed_and_listed(ada: Client) -> None:
     _, path = send(ada, "/apps", display_name="Web", redirect_uris="https://x.test/back", is_public="on")
-    send(
-        ada, f"{path}/edit", display_name="Web two", redirect_uris="https://x.test/back", **{f"delegated_{READ}": "on"}
-    )
+    fields = {"display_name": "Web two", "redirect_uris": "https://x.test/back", f"delegated_{READ}": "on"}
+    seen = seen_on(ada, f"{path}/edit")
+    assert send(ada, f"{path}/edit", seen=seen, **fields)[0] == 303
+    overtaken, again = send(ada, f"{path}/edit", seen=seen, **fields, is_public="on")
+    assert overtaken == 409
+    assert 'value="Web two"' in again
     page, listed = ada.get(path).text, ada.get("/apps?search=two").text
 
     assert "Web two" in listed

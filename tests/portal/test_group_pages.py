@@ -8,9 +8,11 @@ import io
 import json
 import re
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from tests.portal.test_pages import text_of
 from tests.portal.test_scope import fields_of, sends
 from tests.support.admin import AdminWorld, Client
@@ -28,6 +30,7 @@ from shieldwall.server.directory.group_rules import Moves
 from shieldwall.server.directory.groups import GroupDraft, create_group
 from shieldwall.server.portal.groups import group_member_pages
 from shieldwall.server.portal.paging import PAGE_SIZE
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.events import audit
 from shieldwall.server.storage.groups import group_members, groups
 from shieldwall.server.storage.records import Group, Page, ProcessingState
@@ -406,6 +409,24 @@ def test_a_group_is_renamed_and_deleted_when_nothing_names_it(world: AdminWorld,
 
     assert sends(ada, delete, fields_of(ada.get(delete).text, delete)).status_code == 303
     assert ada.get(f"/groups/{group}").status_code == 404
+
+
+def test_a_rename_keeps_the_rule_that_somebody_else_saves_at_that_moment(
+    world: AdminWorld, ada: Client, group: GroupId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL both are at work at once: whoever waited for the lock finds what the other one saved."""
+    rule, lock, others = 'device.displayName -startsWith "other"', targets.lock, iter([True])
+
+    def waited(connection: Connection) -> None:
+        lock(connection)
+        if next(others, False):
+            groups.put(connection, replace(groups.get(connection, group), membership_rule=rule))
+
+    monkeypatch.setattr(targets, "lock", waited)
+    sent(ada, f"/groups/{group}/edit", name="Renamed", description="")
+
+    found = stored(world, group)
+    assert (found.display_name, found.membership_rule) == ("Renamed", rule)
 
 
 def test_somebody_narrowed_sees_their_devices_and_adds_no_others(world: AdminWorld, group: GroupId) -> None:

@@ -221,6 +221,20 @@ def test_assignments_that_changed_meanwhile_are_not_replaced(
     assert (AssignmentKind.EXCLUDE, group) in targets(world, weak)
 
 
+def test_a_form_of_assignments_that_changed_meanwhile_says_so_in_its_preview(
+    world: AdminWorld, ada: Client, weak: Policy, group: GroupId
+) -> None:
+    base = f"/policies/{weak.id}/assignments"
+    before = form_of(ada.get(base).text, f"{base}/preview")
+    with world.writing() as connection:
+        assign(connection, world.manager.acting, weak.id, [Assigned(kind=AssignmentKind.INCLUDE, group_id=group)])
+
+    answer = sends(ada, f"{base}/preview", [*before, ("everybody", "on")])
+    assert answer.status_code == 409
+    assert "This changed meanwhile" in answer.text
+    assert sends(ada, base, form_of(answer.text, base)).status_code == 303
+
+
 def test_fields_of_assignments_say_them_all() -> None:
     one, two = (GroupId(f"00000000-0000-4000-8000-00000000000{number}") for number in (1, 2))
     narrowing: Any = "00000000-0000-4000-8000-00000000000a"

@@ -13,10 +13,11 @@ from shieldwall.server.access.roles import ADMINISTRATOR, HELP_DESK_OPERATOR, RO
 from shieldwall.server.directory import people, roles, scope_tags
 from shieldwall.server.directory.access_of_people import access_of
 from shieldwall.server.portal.settings.action_words import AREAS, WORDS
-from shieldwall.server.storage.access import role_assignments
+from shieldwall.server.storage.access import role_assignments, scoping
 from shieldwall.server.storage.access import roles as stored_roles
 
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]+)"')
+_SEEN = re.compile(r'name="seen" value="([^"]+)"')
 
 
 def token_of(client: Client) -> str:
@@ -28,6 +29,13 @@ def token_of(client: Client) -> str:
 def send(client: Client, path: str, **fields: str) -> tuple[int, str]:
     answer = client.post(path, data={"csrf": token_of(client), **fields}, headers={"Origin": PUBLIC_URL})
     return answer.status_code, answer.headers.get("location") or answer.text
+
+
+def seen_on(client: Client, path: str) -> str:
+    """The state that the form of a page was shown in."""
+    found = _SEEN.search(client.get(path).text)
+    assert found is not None
+    return found[1]
 
 
 def test_every_action_is_explained_once() -> None:
@@ -42,9 +50,8 @@ def test_a_role_is_made_changed_assigned_and_explained(world: AdminWorld, ada: C
     status, path = send(ada, "/roles", display_name="Night <shift>", **{f"action_{read}": "on", "tag_0": "on"})
     assert status == 303, path
     role_id = path.rpartition("/")[2]
-    edited, _ = send(
-        ada, f"{path}/edit", display_name="Night shift", **{f"action_{read}": "on", f"action_{sync}": "on"}
-    )
+    edit, actions = f"{path}/edit", {f"action_{read}": "on", f"action_{sync}": "on"}
+    edited, _ = send(ada, edit, display_name="Night shift", seen=seen_on(ada, edit), **actions)
     grace = a_person(world, None)
     status, assignment = send(
         ada, "/role-assignments", role=role_id, display_name="Nights", members=grace.user_name, devices="all"
@@ -112,7 +119,8 @@ def test_an_assignment_is_narrowed_edited_and_taken_away(world: AdminWorld, ada:
     )
     shown, edit = ada.get(path).text, ada.get(f"{path}/edit").text
     in_use, _ = send(ada, f"{tag}/delete")
-    changed, _ = send(ada, f"{path}/edit", display_name="Desk", members=grace.user_name, devices="none")
+    seen = seen_on(ada, f"{path}/edit")
+    changed, _ = send(ada, f"{path}/edit", display_name="Desk", members=grace.user_name, devices="none", seen=seen)
     assignment_id = path.rpartition("/")[2]
     with world.services.database.read() as connection:
         after = role_assignments.find(connection, world.services.tenant.id, assignment_id)
@@ -134,8 +142,8 @@ def test_a_tag_is_renamed_and_given_by_groups(world: AdminWorld, ada: Client) ->
         group = world.manager.group(connection, 1)
     _, tag = send(ada, "/scope-tags", display_name="Lab", description="")
     send(ada, tag, display_name="Laboratory", description="Where it burns")
-    send(ada, f"{tag}/groups", groups=group)
-    wrong, page = send(ada, f"{tag}/groups", groups="Nowhere")
+    send(ada, f"{tag}/groups", groups=group, seen=seen_on(ada, tag))
+    wrong, page = send(ada, f"{tag}/groups", groups="Nowhere", seen=seen_on(ada, tag))
 
     assert wrong == 400
     assert "No group is called" in page
@@ -143,6 +151,53 @@ def test_a_tag_is_renamed_and_given_by_groups(world: AdminWorld, ada: Client) ->
         found = scope_tags.get_tag(connection, world.services.tenant.id, tag.rpartition("/")[2])
     assert found.display_name == "Laboratory"
     assert group in ada.get(tag).text
+
+
+def test_rights_that_somebody_else_took_away_meanwhile_do_not_come_back(world: AdminWorld, ada: Client) -> None:
+    """Two people at one role, one assignment, one scope tag: whoever saves second is shown what the first one did."""
+    read, sync = ResourceAction.READ_DEVICES, ResourceAction.SYNC_DEVICES
+    both = {f"action_{read}": "on", f"action_{sync}": "on"}
+    grace, eve = a_person(world, None, name="Grace"), a_person(world, None, name="Eve")
+    with world.writing() as connection:
+        group = world.manager.group(connection, 1)
+    _, role = send(ada, "/roles", display_name="Shift", **both)
+    members = f"{grace.id}\n{eve.id}"
+    _, assignment = send(
+        ada, "/role-assignments", role=role.rpartition("/")[2], display_name="Desk", members=members, devices="all"
+    )
+    _, tag = send(ada, "/scope-tags", display_name="Lab", description="")
+    send(ada, f"{tag}/groups", groups=group, seen=seen_on(ada, tag))
+    forms = (
+        (f"{role}/edit", f"{role}/edit", {"display_name": "Shift"} | both, {f"action_{sync}"}),
+        (
+            f"{assignment}/edit",
+            f"{assignment}/edit",
+            {"display_name": "Desk", "members": members, "devices": "all"},
+            {"members"},
+        ),
+        (tag, f"{tag}/groups", {"groups": str(group)}, {"groups"}),
+        (f"/groups/{group}/scope-tags", f"/groups/{group}/scope-tags", {f"tag_{tag.rpartition('/')[2]}": "on"}, None),
+    )
+
+    for page, action, fields, taken in forms:
+        seen = seen_on(ada, page)
+        if taken is not None:
+            fewer = {name: value for name, value in fields.items() if name not in taken}
+            changed = fewer | ({"members": grace.id} if "members" in taken else {})
+            assert send(ada, action, seen=seen, **changed)[0] == 303, action
+            status, answer = send(ada, action, seen=seen, **fields)
+        else:
+            status, answer = send(ada, action, seen=f"{seen}-of-before", **fields)
+        assert status == 409, action
+        assert "meanwhile, so nothing was saved" in answer, action
+    with world.services.database.read() as connection:
+        tenant = world.services.tenant.id
+        assert stored_roles.find(connection, tenant, role.rpartition("/")[2]).role.actions == {read}  # type: ignore[union-attr]
+        kept = role_assignments.find(connection, tenant, assignment.rpartition("/")[2])
+        assert kept is not None
+        assert kept.members == (grace.id,)
+        assert scoping.tags_of_group(connection, tenant, group) == frozenset()
+    assert send(ada, f"{role}/edit", seen=seen_on(ada, f"{role}/edit"), display_name="Shift", **both)[0] == 303
 
 
 def test_the_last_administrator_stays(world: AdminWorld, ada: Client) -> None:

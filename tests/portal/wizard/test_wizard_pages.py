@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -285,10 +286,7 @@ def test_what_would_happen_is_asked_again_when_it_is_saved(world: AdminWorld, ad
     at = change(ada, policy)
     goes(ada, at, "settings", "go:review", **{DAYS: "30"})
     form = form_to(ada.get(f"{at}/review?preview=1").text, f"{at}/review")
-    with world.writing() as connection:
-        manager = world.manager
-        assign(connection, manager.acting, policy, [Assigned(kind=AssignmentKind.ALL_DEVICES)])
-    goes(ada, at, "assignments", "go:review", **{f"kind:{group_id(1)}": "remove"})
+    goes(ada, at, "assignments", "go:review", **{f"kind:{group_id(1)}": "remove"})  # in another window
 
     answer = send(ada, form, {"do": "save", "meant": "on"})
     assert answer.status_code == 200
@@ -314,6 +312,37 @@ def test_nobody_saves_over_what_somebody_else_saved_meanwhile(world: AdminWorld,
     assert send(ada, review, {"do": "anew"}).status_code == 303
     assert unfinished_of(world, at).draft.name == "Renamed"
     assert save(ada, at) == f"/policies/{policy}"
+
+
+@pytest.mark.parametrize("meanwhile", ["assigned", "described"])
+def test_nobody_saves_over_what_makes_no_revision_either(
+    world: AdminWorld, ada: Client, policy: PolicyId, meanwhile: str
+) -> None:
+    at, manager = change(ada, policy), world.manager
+    goes(ada, at, "settings", "go:review", **{DAYS: "30"})
+    form = form_to(ada.get(f"{at}/review?preview=1").text, f"{at}/review")
+    everybody = Assigned(kind=AssignmentKind.ALL_DEVICES)
+    world.clock.advance(seconds=1)
+    with world.writing() as connection:
+        if meanwhile == "assigned":
+            assign(connection, manager.acting, policy, [everybody])
+        else:
+            told = replace(a_draft("Baseline", diagnostic="0"), description="Ask Grace first.")
+            manager.policies.update(connection, manager.acting, policy, told)
+
+    answer = send(ada, form, {"do": "save", "meant": "on"})
+    assert "Somebody else saved this policy meanwhile: its description" in text_of(answer.text)
+    (present,) = all_policies(world)
+    assert present.revision == 1
+    with world.services.database.read() as connection:
+        assigned = [each.kind for each in assignments.of_policy(connection, policy)]
+    if meanwhile == "assigned":
+        assert assigned == [AssignmentKind.ALL_DEVICES]
+    else:
+        assert present.description == "Ask Grace first."
+    review = form_to(ada.get(f"{at}/review").text, f"{at}/review")
+    assert send(ada, review, {"do": "again"}).headers["location"] == f"{at}/review?preview=1"
+    assert save(ada, at, meant="on") == f"/policies/{policy}"
 
 
 def test_groups_are_found_included_excluded_and_removed(world: AdminWorld, ada: Client, policy: PolicyId) -> None:

@@ -22,8 +22,10 @@ from shieldwall.server.manager.assignments import Assigned
 from shieldwall.server.manager.change_plans import Create, Update
 from shieldwall.server.manager.drafts import PolicyDraft, draft_of
 from shieldwall.server.manager.effects import Effect
-from shieldwall.server.manager.revisions import get_policy
+from shieldwall.server.manager.revisions import find_policy, get_policy
+from shieldwall.server.manager.saving import PreconditionFailedError
 from shieldwall.server.manager.secrets import sealed
+from shieldwall.server.manager.seen_states import seen_state
 from shieldwall.server.storage.errors import NotFoundError
 from shieldwall.server.storage.policies import assignments
 from shieldwall.server.storage.portal import unfinished_policies
@@ -64,11 +66,12 @@ class Previewed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What was entered. ``based_on`` is the revision of the policy that it began with."""
+    """What was entered. ``based_on`` is the revision of the policy that it began with, ``seen`` the state of it."""
 
     draft: PolicyDraft
     assigned: tuple[Assigned, ...] = ()
     based_on: int | None = None
+    seen: str = ""
     previewed: Previewed | None = None
 
     @property
@@ -155,6 +158,34 @@ def begin_anew(connection: Connection, acting: Acting, unfinished: Unfinished) -
     return keep(connection, acting, unfinished, _present(connection, acting.tenant_id, unfinished.policy_id))
 
 
+def begin_over(connection: Connection, acting: Acting, unfinished: Unfinished) -> Unfinished:
+    """Keep what was entered, and mean it over what the policy says now. Raises: NotFoundError."""
+    assert unfinished.policy_id is not None, "a new policy says nothing yet"
+    now = _present(connection, acting.tenant_id, unfinished.policy_id)
+    content = msgspec.structs.replace(unfinished.content, based_on=now.based_on, seen=now.seen)
+    return keep(connection, acting, unfinished, content)
+
+
+def is_overtaken(connection: Connection, unfinished: Unfinished) -> bool:
+    """Tell whether somebody else changed the policy since: what it says, or what makes no revision, as whom it is for.
+
+    One that was begun before states were kept knows of the revision alone.
+    """
+    policy = (
+        None if unfinished.policy_id is None else find_policy(connection, unfinished.tenant_id, unfinished.policy_id)
+    )
+    if policy is None:
+        return False
+    begun = unfinished.content
+    return begun.based_on != policy.revision or begun.seen not in {"", seen_state(connection, policy)}
+
+
+def require_not_overtaken(connection: Connection, unfinished: Unfinished) -> None:
+    """Refuse to go on with what somebody else changed since. Raises: PreconditionFailedError."""
+    if is_overtaken(connection, unfinished):
+        raise PreconditionFailedError(f"Somebody else changed the policy {unfinished.policy_id} meanwhile.")
+
+
 def get(connection: Connection, tenant_id: TenantId, person_id: str, unfinished_id: str) -> Unfinished:
     """Return one of a person's own. Raises: NotFoundError."""
     found = unfinished_policies.find(connection, unfinished_id)
@@ -223,7 +254,9 @@ def _present(connection: Connection, tenant_id: TenantId, policy_id: PolicyId) -
         Assigned(kind=each.kind, group_id=each.group_id, filter_id=each.filter_id, filter_kind=each.filter_kind)
         for each in assignments.of_policy(connection, policy.id)
     )
-    return Content(draft=draft_of(policy), assigned=assigned, based_on=policy.revision)
+    return Content(
+        draft=draft_of(policy), assigned=assigned, based_on=policy.revision, seen=seen_state(connection, policy)
+    )
 
 
 def _written(unfinished: Unfinished) -> UnfinishedRecord:

@@ -20,9 +20,11 @@ from shieldwall.server.directory.groups import GroupDraft
 from shieldwall.server.portal.forms import description_of, ticked
 from shieldwall.server.portal.groups.group_pages import seen_uses
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.meanwhile import require_seen, state_of
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.storage.access import scoping
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.groups import group_members
 from shieldwall.server.storage.records import Group
 
@@ -48,6 +50,7 @@ def rename_group(
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
     try:
         with services.database.write() as connection:
+            targets.lock(connection)  # nobody else changes its rule between reading and keeping it
             group = groups.get_group(connection, services.tenant.id, group.id)
             draft = GroupDraft(
                 display_name=name,
@@ -70,7 +73,15 @@ def edit_tags(services: Services, rendering: Renderer, request: PageRequest, gro
         chosen = scoping.tags_of_group(connection, group.tenant_id, group.id)
         known = scope_tags.all_tags(connection, group.tenant_id)
     tags = [each for each in known if each.id != DEFAULT_TAG]
-    return rendering.page(request, "groups/group_tags.html", section="/groups", group=group, tags=tags, chosen=chosen)
+    return rendering.page(
+        request,
+        "groups/group_tags.html",
+        section="/groups",
+        group=group,
+        tags=tags,
+        chosen=chosen,
+        seen=state_of(sorted(chosen)),
+    )
 
 
 @post(_ONE + "/scope-tags", opt=SIGNED_IN | needs(ResourceAction.ASSIGN_ROLES, sensitive=True), sync_to_thread=True)
@@ -78,7 +89,10 @@ def tag_group(services: Services, request: PageRequest, group_id: FromPath[str],
     """Give the devices of a group these scope tags, and by it no others."""
     check_form(services, request, form)
     with services.database.write() as connection:
+        targets.lock(connection)  # nobody else changes them until these are saved
         group = groups.get_group(connection, services.tenant.id, parse_group_id(group_id))
+        present = scoping.tags_of_group(connection, group.tenant_id, group.id)
+        require_seen(form, state_of(sorted(present)), f"the scope tags of {group.display_name}")
         known = [each.id for each in scope_tags.all_tags(connection, group.tenant_id)]
         scope_tags.tag_group(connection, acting_for(services, request), group.id, ticked(form, "tag", known))
     return redirect(f"/groups/{group.id}")

@@ -24,12 +24,13 @@ from shieldwall.server.admin.sight import sight_of
 from shieldwall.server.manager import conflict_rules, policies
 from shieldwall.server.manager.change_plans import Delete, Update
 from shieldwall.server.manager.drafts import PolicyDraft
+from shieldwall.server.manager.seen_states import seen_state
 from shieldwall.server.portal.forms import InvalidFormError, whole
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of, do, previewed
 from shieldwall.server.portal.policies.long_previews import begin, takes_long
-from shieldwall.server.portal.policies.shown import path_of, read_policy, seen_state
+from shieldwall.server.portal.policies.shown import path_of, read_policy
 from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form

@@ -18,20 +18,15 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.manager import policies
 from shieldwall.server.manager.change_plans import Change, ChangeSet, Delete
 from shieldwall.server.manager.preview import Proposal
+from shieldwall.server.manager.seen_states import seen_state
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer
+from shieldwall.server.portal.meanwhile import ChangedMeanwhileError, status_with
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
-from shieldwall.server.portal.policies.shown import path_of, seen_state
+from shieldwall.server.portal.policies.shown import path_of
 from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.records import Policy
 
 T = TypeVar("T")
-
-
-class ChangedMeanwhileError(ShieldwallError):
-    """What was previewed is not what is there any more."""
-
-    code = "changedMeanwhile"
-    remedy = "Look at the new preview, and decide again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +67,7 @@ def act_page(
     return rendering.page(
         request,
         act.template,
-        status=200 if problem is None else 409 if is_stale else 400,
+        status=status_with(problem),
         section="/policies",
         title=act.title,
         lead=act.lead,

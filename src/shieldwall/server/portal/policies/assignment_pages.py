@@ -20,12 +20,14 @@ from shieldwall.server.admin.sight import caller_of, sight_of
 from shieldwall.server.manager import policies
 from shieldwall.server.manager.assignments import MAX_ASSIGNMENTS, Assigned, assign, assignment
 from shieldwall.server.manager.change_plans import Update
+from shieldwall.server.manager.seen_states import seen_state
 from shieldwall.server.portal.forms import every_value, many_fields
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
+from shieldwall.server.portal.meanwhile import SEEN, ChangedMeanwhileError
 from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of, do, previewed
 from shieldwall.server.portal.policies.long_previews import begin, takes_long
-from shieldwall.server.portal.policies.shown import path_of, seen_state, shown_policy
+from shieldwall.server.portal.policies.shown import path_of, shown_policy
 from shieldwall.server.portal.policies.targets import TargetRow, rows_of
 from shieldwall.server.portal.policies.wizard.assigned_form import ADD, ALL, EVERYBODY, GROUP, read_assigned
 from shieldwall.server.portal.policies.words import FILTER_KINDS
@@ -74,13 +76,14 @@ def preview_assignments(  # noqa: PLR0917 - what the framework hands it
 ) -> Response[str] | Redirect:
     """Show what it would do to assign a policy so; in a large fleet, begin to work it out."""
     check_form(services, request, form)
-    if not takes_long(services):
-        return _preview_page(services, rendering, request, form, policy_id)
     pending = pending_of(every_value(form))
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
         rows = rows_of(connection, request, tuple(assignment(policy.id, each) for each in pending))
-        act = _act(policy, seen_state(connection, policy), pending, rows)
+        seen = seen_state(connection, policy)
+    if form.get(SEEN) != seen or not takes_long(services):
+        return _preview_page(services, rendering, request, form, policy_id)
+    act = _act(policy, seen, pending, rows)
     return begin(services, request, works, act, Update(policy=policy.id, assigned=pending))
 
 
@@ -164,7 +167,7 @@ def _page(
         }
         named = {row.group_id for row in rows}
         offered = [each for each in _found(services, request, connection, words) if each.id not in named]
-        seen = form.get("seen", "") if form is not None else seen_state(connection, policy)
+        seen = form.get(SEEN, "") if form is not None else seen_state(connection, policy)
         narrowing = _filters(services, request, connection)
     shown = shown_policy(services, request, policy)
     if pending is not None:
@@ -201,13 +204,15 @@ def _preview_page(
     pending, effect, is_long = pending_of(every_value(form)), None, takes_long(services)
     with services.database.read() as connection:
         policy = policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
+        seen = seen_state(connection, policy)
+        if problem is None and form.get(SEEN) != seen:  # what the form was made of is not what would be replaced
+            problem = ChangedMeanwhileError(f"The policy {policy.name} changed meanwhile.")
         try:
             if not is_long:
                 effect = previewed(services, connection, request, Update(policy=policy.id, assigned=pending))
         except ShieldwallError as wrong:
             problem = problem or wrong
         rows = rows_of(connection, request, tuple(assignment(policy.id, each) for each in pending))
-        seen = seen_state(connection, policy)
     return act_page(
         rendering,
         request,

@@ -29,7 +29,7 @@ from shieldwall.server.manager.filters import FilterDraft, draft_of_filter
 from shieldwall.server.manager.preview import Proposal
 from shieldwall.server.portal.forms import description_of, every_value, many_fields
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
-from shieldwall.server.portal.policies.acting import ChangedMeanwhileError
+from shieldwall.server.portal.meanwhile import ChangedMeanwhileError, status_with
 from shieldwall.server.portal.policies.links import asked_by, following, page_after
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
 from shieldwall.server.portal.policies.words import FILTER_KINDS, FILTER_PLATFORMS
@@ -209,7 +209,7 @@ def _page(
     return rendering.page(
         request,
         "policies/filter.html",
-        status=200 if problem is None else 409 if is_stale else 400,
+        status=status_with(problem),
         section="/policies",
         kept=kept,
         form={name: form.get(name, "") for name in ("display_name", "description", "platform")} | {"rule": rule},

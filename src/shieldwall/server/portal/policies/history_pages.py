@@ -26,13 +26,14 @@ from shieldwall.server.manager import policies, revisions
 from shieldwall.server.manager.change_plans import Update
 from shieldwall.server.manager.revision_changes import changes_between, class_between
 from shieldwall.server.manager.revisions import RevisionContent
+from shieldwall.server.manager.seen_states import seen_state
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services, Working
 from shieldwall.server.portal.language import marked
 from shieldwall.server.portal.policies.acting import Act, act_page, crumbs_of, do, previewed
 from shieldwall.server.portal.policies.links import asked_by
 from shieldwall.server.portal.policies.long_previews import begin, takes_long
 from shieldwall.server.portal.policies.preview_views import CLASSES
-from shieldwall.server.portal.policies.shown import path_of, read_policy, seen_state, shown_policy
+from shieldwall.server.portal.policies.shown import path_of, read_policy, shown_policy
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.storage.errors import NotFoundError

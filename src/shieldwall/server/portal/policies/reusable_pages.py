@@ -27,8 +27,8 @@ from shieldwall.server.manager.preview import Proposal
 from shieldwall.server.manager.reusable_settings import ReusableDraft
 from shieldwall.server.portal.forms import choice, description_of, lines
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
+from shieldwall.server.portal.meanwhile import ChangedMeanwhileError, status_with
 from shieldwall.server.portal.policies import addresses
-from shieldwall.server.portal.policies.acting import ChangedMeanwhileError
 from shieldwall.server.portal.policies.links import asked_by, following, page_after
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
 from shieldwall.server.portal.rendering import redirect
@@ -177,7 +177,7 @@ def _page(
     return rendering.page(
         request,
         "policies/reusable.html",
-        status=200 if problem is None else 409 if is_stale else 400,
+        status=status_with(problem),
         section="/policies",
         kept=kept,
         kinds=addresses.kinds_of(services.catalog),

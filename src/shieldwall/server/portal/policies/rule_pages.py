@@ -19,7 +19,7 @@ from shieldwall.server.manager import conflict_rules
 from shieldwall.server.manager.preview import Proposal
 from shieldwall.server.portal.forms import InvalidFormError
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
-from shieldwall.server.portal.policies.acting import ChangedMeanwhileError
+from shieldwall.server.portal.meanwhile import ChangedMeanwhileError
 from shieldwall.server.portal.policies.preview_views import ShownEffect, shown_effect
 from shieldwall.server.portal.policies.words import CONFLICT_FAMILIES, CONFLICT_RULES
 from shieldwall.server.portal.rendering import redirect

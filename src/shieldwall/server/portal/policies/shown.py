@@ -1,25 +1,21 @@
-"""One policy as all of its pages show it: what it is, how it stands, and the state in which somebody saw it."""
+"""One policy as all of its pages show it: what it is, and how it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from shieldwall.contract.ids import PolicyId, SettingId, parse_policy_id
 from shieldwall.contract.status import SettingState
-from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.admin.services import AdminServices
 from shieldwall.server.manager import policies
 from shieldwall.server.portal.figures import figures_for
 from shieldwall.server.portal.handling import PageRequest
 from shieldwall.server.portal.policies.words import FAMILIES, PLATFORMS
 from shieldwall.server.portal.views import counts_of
-from shieldwall.server.storage.policies import assignments
-from shieldwall.server.storage.records import Assignment, Policy
+from shieldwall.server.storage.records import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +57,6 @@ def read_policy(services: AdminServices, policy_id: str) -> Policy:
     """Return a policy by what the path says. Raises: NotFoundError, InvalidIdError."""
     with services.database.read() as connection:
         return policies.get_policy(connection, services.tenant.id, parse_policy_id(policy_id))
-
-
-def state_of(policy: Policy, assigned: Sequence[Assignment]) -> str:
-    """Name the state of a policy as a page showed it: what it says, and whom it is for."""
-    told = sorted(f"{each.kind}{each.group_id}{each.filter_id}{each.filter_kind}" for each in assigned)
-    return digest_of_bytes(f"{policy.revision} {policy.modified_at.isoformat()} {told}".encode())
-
-
-def seen_state(connection: Connection, policy: Policy) -> str:
-    """Name the state of a policy as it is now."""
-    return state_of(policy, assignments.of_policy(connection, policy.id))
 
 
 def path_of(policy_id: PolicyId, page: str = "") -> str:

@@ -25,11 +25,13 @@ from shieldwall.server.openapi.permission_words import in_words
 from shieldwall.server.portal.forms import choice, lines, many_fields, ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
+from shieldwall.server.portal.meanwhile import SEEN, ChangedMeanwhileError, require_seen, state_of, status_with
 from shieldwall.server.portal.paging import PAGE_SIZE, page_of
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.identity import apps as stored_apps
 from shieldwall.server.storage.identity_records import App, AppCredential
 from shieldwall.server.storage.records import Page
@@ -122,10 +124,7 @@ def show_app(services: Services, rendering: Renderer, request: PageRequest, clie
 @get(_ONE + "/edit", opt=_MAY, sync_to_thread=True)
 def edit_app(services: Services, rendering: Renderer, request: PageRequest, client_id: FromPath[str]) -> Response[str]:
     """Show an app to be changed."""
-    with services.database.read() as connection:
-        app = apps.get_app(connection, services.tenant.id, client_id.lower())
-    require_not_ours(app)
-    return _form_page(services, rendering, request, app, _typed(app))
+    return _edit_page(services, rendering, request, client_id.lower())
 
 
 @post(_ONE + "/edit", opt=_WRITE | many_fields(_MOST_FIELDS), sync_to_thread=True)
@@ -139,9 +138,13 @@ def save_app(
     require_not_ours(app)
     try:
         with services.database.write() as connection:
+            targets.lock(connection)  # nobody else changes it until this is saved
             before = apps.get_app(connection, services.tenant.id, app.client_id)
+            require_seen(form, _state(before), before.display_name)
             changed = apps.change_app(connection, acting_at(services, request), before, **_wanted(form))
             apps.require_holds(giving_of_person(caller_of(request).access), changed, before)
+    except ChangedMeanwhileError as problem:
+        return _edit_page(services, rendering, request, app.client_id, problem)
     except ShieldwallError as problem:
         return _form_page(services, rendering, request, app, form, problem=problem)
     return redirect(f"/apps/{app.client_id}")
@@ -215,6 +218,24 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
 )
 
 
+def _edit_page(
+    services: AdminServices,
+    rendering: Rendering,
+    request: PageRequest,
+    client_id: str,
+    problem: ShieldwallError | None = None,
+) -> Response[str]:
+    with services.database.read() as connection:
+        app = apps.get_app(connection, services.tenant.id, client_id)
+    require_not_ours(app)
+    typed = _typed(app) | {SEEN: _state(app)}
+    return _form_page(services, rendering, request, app, typed, problem=problem)
+
+
+def _state(app: App) -> str:
+    return state_of(sorted(_typed(app).items()))
+
+
 def _row(app: App, kept: Sequence[AppCredential], now: datetime) -> AppRow:
     ends = max((each.expires_at for each in kept), default=None)
     return AppRow(
@@ -261,7 +282,7 @@ def _form_page(
     return rendering.page(
         request,
         "settings/app_edit.html",
-        status=200 if problem is None else 400,
+        status=status_with(problem),
         section="/apps",
         app=app,
         typed=typed,

@@ -22,6 +22,7 @@ from shieldwall.server.directory.role_assigning import AssignmentDraft, draft_of
 from shieldwall.server.portal.forms import choice, description_of, lines, many_fields, ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
+from shieldwall.server.portal.meanwhile import SEEN, ChangedMeanwhileError, require_seen, state_of, status_with
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
@@ -29,6 +30,7 @@ from shieldwall.server.portal.settings.names_of_access import Names, names_of, r
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.storage.access import role_assignments
 from shieldwall.server.storage.access_records import RoleAssignment, ScopeType
+from shieldwall.server.storage.check_ins import targets
 
 _PATH: Final = "/role-assignments"
 _MOST_FIELDS: Final = scope_tags.MOST_TAGS + 20
@@ -112,9 +114,7 @@ def edit_assignment(
     """Show an assignment to be changed; which role it gives stays."""
     with services.database.read() as connection:
         found = role_assigning.get_assignment(connection, services.tenant.id, assignment_id)
-        names = names_of(connection, services.tenant.id, [found])
-        typed = _typed(services, found, names)
-    return _form_page(services, rendering, request, typed, assignment=found)
+    return _edit_page(services, rendering, request, found)
 
 
 @post(_ONE + "/edit", opt=_WRITE | many_fields(_MOST_FIELDS), sync_to_thread=True)
@@ -127,9 +127,14 @@ def save_assignment(
         found = role_assigning.get_assignment(connection, services.tenant.id, assignment_id)
     try:
         with services.database.write() as connection:
+            targets.lock(connection)  # nobody else changes it until this is saved
+            found = role_assigning.get_assignment(connection, services.tenant.id, assignment_id)
+            require_seen(form, _state(found), found.display_name)
             draft = _draft_of(connection, services, form)
             acting = acting_at(services, request)
             role_assigning.change_assignment(connection, acting, caller_of(request).access, found.id, draft)
+    except ChangedMeanwhileError as problem:
+        return _edit_page(services, rendering, request, found, problem)
     except ShieldwallError as problem:
         return _form_page(services, rendering, request, form, assignment=found, problem=problem)
     return redirect(f"{_PATH}/{found.id}")
@@ -177,6 +182,23 @@ HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     ask_to_unassign,
     unassign_role,
 )
+
+
+def _edit_page(
+    services: AdminServices,
+    rendering: Rendering,
+    request: PageRequest,
+    found: RoleAssignment,
+    problem: ShieldwallError | None = None,
+) -> Response[str]:
+    with services.database.read() as connection:
+        names = names_of(connection, services.tenant.id, [found])
+    typed = _typed(services, found, names) | {SEEN: _state(found)}
+    return _form_page(services, rendering, request, typed, assignment=found, problem=problem)
+
+
+def _state(assignment: RoleAssignment) -> str:
+    return state_of(draft_of_assignment(assignment))
 
 
 def _draft_of(connection: Connection, services: AdminServices, form: Mapping[str, str]) -> AssignmentDraft:
@@ -228,13 +250,14 @@ def _form_page(
     return rendering.page(
         request,
         "settings/role_assignment_edit.html",
-        status=200 if problem is None else 400,
+        status=status_with(problem),
         section="/roles",
         assignment=assignment,
         role=role,
         roles=every.values(),
         tags=tags,
         names=names,
+        seen=typed.get(SEEN, ""),
         typed={name: typed.get(name, "") for name in ("role", "display_name", "description", "members", "groups")},
         devices=typed.get("devices") or "all",
         chosen_tags=ticked(typed, "tag", [tag.id for tag in tags]),

@@ -25,6 +25,7 @@ from shieldwall.server.directory.roles import RoleDraft
 from shieldwall.server.portal.forms import description_of, many_fields, ticked
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
+from shieldwall.server.portal.meanwhile import SEEN, ChangedMeanwhileError, require_seen, state_of, status_with
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.action_words import AREAS, chosen_in
@@ -32,6 +33,7 @@ from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.settings.names_of_access import names_of, roles_of
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.storage.access import role_assignments
+from shieldwall.server.storage.check_ins import targets
 
 _CREATE: Final = SIGNED_IN | needs(ResourceAction.CREATE_ROLES, sensitive=True)
 _UPDATE: Final = SIGNED_IN | needs(ResourceAction.UPDATE_ROLES, sensitive=True)
@@ -67,7 +69,7 @@ def new_role(services: Services, rendering: Renderer, request: PageRequest) -> R
         if copied:
             role = roles.get_role(connection, services.tenant.id, copied)
             draft = RoleDraft(display_name=role.display_name, description=role.description, actions=role.actions)
-    return _form_page(services, rendering, request, draft, role_id=None)
+    return _form_page(services, rendering, request, draft, role=None)
 
 
 @post("/roles", opt=_CREATE | many_fields(_MOST_FIELDS), sync_to_thread=True)
@@ -79,7 +81,7 @@ def create_role(services: Services, rendering: Renderer, request: PageRequest, f
         with services.database.write() as connection:
             role = roles.create_role(connection, acting_at(services, request), caller_of(request).access, draft)
     except ShieldwallError as problem:
-        return _form_page(services, rendering, request, _typed(form), role_id=None, form=form, problem=problem)
+        return _form_page(services, rendering, request, _typed(form), role=None, form=form, problem=problem)
     return redirect(f"/roles/{role.id}")
 
 
@@ -109,7 +111,7 @@ def edit_role(services: Services, rendering: Renderer, request: PageRequest, rol
     """Show a role of the tenant's own to be changed."""
     with services.database.read() as connection:
         role = roles.get_custom(connection, services.tenant.id, role_id).role
-    return _form_page(services, rendering, request, roles.draft_of_role(role), role_id=role.id)
+    return _form_page(services, rendering, request, roles.draft_of_role(role), role=role)
 
 
 @post(_ONE + "/edit", opt=_UPDATE | many_fields(_MOST_FIELDS), sync_to_thread=True)
@@ -123,10 +125,15 @@ def save_role(
     try:
         draft = _draft_of(services, form)
         with services.database.write() as connection:
+            targets.lock(connection)  # nobody else changes it until this is saved
+            role = roles.get_custom(connection, services.tenant.id, role_id).role
+            require_seen(form, _state(role), role.display_name)
             acting = acting_at(services, request)
             roles.update_role(connection, acting, caller_of(request).access, role.id, draft)
+    except ChangedMeanwhileError as problem:
+        return _form_page(services, rendering, request, roles.draft_of_role(role), role=role, problem=problem)
     except ShieldwallError as problem:
-        return _form_page(services, rendering, request, _typed(form), role_id=role.id, form=form, problem=problem)
+        return _form_page(services, rendering, request, _typed(form), role=role, form=form, problem=problem)
     return redirect(f"/roles/{role.id}")
 
 
@@ -205,7 +212,7 @@ def _form_page(
     request: PageRequest,
     draft: RoleDraft | None,
     *,
-    role_id: str | None,
+    role: Role | None,
     form: Mapping[str, str] | None = None,
     problem: ShieldwallError | None = None,
 ) -> Response[str]:
@@ -221,9 +228,10 @@ def _form_page(
     return rendering.page(
         request,
         "settings/role_edit.html",
-        status=200 if problem is None else 400,
+        status=status_with(problem),
         section="/roles",
-        role_id=role_id,
+        role_id=None if role is None else role.id,
+        seen=_seen_in(form, role),
         typed=shown,
         chosen=draft.actions if draft else frozenset(),
         chosen_tags=ticked(form, "tag", [tag.id for tag in tags]) if form is not None else _tags_of(draft),
@@ -232,6 +240,17 @@ def _form_page(
         held=frozenset(action for action in ResourceAction if access.may_everywhere(action)),
         problem=problem,
     )
+
+
+def _state(role: Role) -> str:
+    return state_of(role.display_name, role.description, sorted(role.actions), sorted(role.scope_tag_ids))
+
+
+def _seen_in(form: Mapping[str, str] | None, role: Role | None) -> str:
+    """Name the state that a form speaks of: one with a fault goes on speaking of what its page showed."""
+    if form is not None:
+        return form.get(SEEN, "")
+    return "" if role is None else _state(role)
 
 
 def _tags_of(draft: RoleDraft | None) -> tuple[str, ...]:

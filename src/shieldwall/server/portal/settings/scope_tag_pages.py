@@ -21,12 +21,14 @@ from shieldwall.server.directory.naming import named_groups
 from shieldwall.server.portal.forms import lines
 from shieldwall.server.portal.handling import SIGNED_IN, Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.language import marked
+from shieldwall.server.portal.meanwhile import SEEN, ChangedMeanwhileError, require_seen, state_of, status_with
 from shieldwall.server.portal.rendering import Rendering, redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.settings.following import audited
 from shieldwall.server.portal.sign_in.browsers import acting_at
 from shieldwall.server.storage.access import role_assignments
 from shieldwall.server.storage.access import scope_tags as stored_tags
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.groups import groups
 
 _PATH: Final = "/scope-tags"
@@ -86,11 +88,16 @@ def save_groups(
     """Let the members of these groups, and of no others, have a tag."""
     check_form(services, request, form)
     with services.database.read() as connection:
-        scope_tags.get_tag(connection, services.tenant.id, tag_id)
+        tag = scope_tags.get_tag(connection, services.tenant.id, tag_id)
     try:
         with services.database.write() as connection:
+            targets.lock(connection)  # nobody else changes them until these are saved
+            present = stored_tags.groups_of(connection, services.tenant.id, tag_id)
+            require_seen(form, state_of(sorted(present)), tag.display_name)
             wanted = named_groups(connection, services.tenant.id, lines(form, "groups"))
             scope_tags.assign_tag(connection, acting_at(services, request), tag_id, wanted)
+    except ChangedMeanwhileError as problem:
+        return _one_page(services, rendering, request, tag_id, problem=problem)
     except ShieldwallError as problem:
         return _one_page(services, rendering, request, tag_id, form=form, problem=problem)
     return redirect(f"{_PATH}/{tag_id}")
@@ -185,7 +192,7 @@ def _one_page(
     return rendering.page(
         request,
         "settings/scope_tag.html",
-        status=200 if problem is None else 400,
+        status=status_with(problem),
         section="/roles",
         tag=tag,
         is_built_in=tag.id == DEFAULT_TAG,
@@ -193,6 +200,7 @@ def _one_page(
         assigned=[each for each in every if tag.id in each.role_scope_tag_ids],
         uses=uses,
         sees_all=sees_all,
+        seen=(form or {}).get(SEEN) or state_of(sorted(by)),
         typed=form or {},
         problem=problem,
         live=audited(request),

@@ -75,4 +75,5 @@ def _worked_out(
 ) -> ShownEffect:
     change = unfinished.change(with_assignments=with_assignments)
     with services.database.read() as connection:
+        keeping.require_not_overtaken(connection, unfinished)
         return effect_for(services, connection, acting, sight, Proposal(change_set=ChangeSet(changes=(change,))))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
@@ -53,6 +52,7 @@ from shieldwall.server.portal.policies.wizard.steps import (
 from shieldwall.server.portal.rendering import redirect
 from shieldwall.server.portal.sessions import check_form
 from shieldwall.server.portal.sign_in.browsers import acting_at
+from shieldwall.server.storage.check_ins import targets
 from shieldwall.server.storage.policies import policies
 
 SAVE: Final = "save"
@@ -132,10 +132,12 @@ def _agreed(services: Services, request: PageRequest, unfinished: Unfinished) ->
 def _saved(services: AdminServices, request: PageRequest, unfinished: Unfinished, reason: str) -> str:
     changes = ChangeSet(changes=(unfinished.change(with_assignments=may_assign(request)),), reason=reason)
     with services.database.write() as connection:
+        targets.lock(connection)  # nobody changes the policy until this is saved
         # A form that is sent twice makes one policy, and what was entered meanwhile in another window is not lost.
         present = taken(services, request, connection, unfinished.id)
         if present.content.digest != unfinished.content.digest or not keeping.discard(connection, unfinished):
             raise OvertakenError(f"The unfinished policy {unfinished.draft.name} changed while it was being saved.")
+        keeping.require_not_overtaken(connection, present)
         (saved,) = changing(services).apply(connection, acting_at(services, request), changes)
         assert not isinstance(saved, Deleted), "the wizard deletes nothing"
     return saved.id
@@ -149,9 +151,7 @@ def _begun_again(services: Services, request: PageRequest, unfinished: Unfinishe
         if anew:
             keeping.begin_anew(connection, acting, unfinished)
         else:
-            present = policies.get(connection, unfinished.policy_id)
-            content = msgspec.structs.replace(unfinished.content, based_on=present.revision)
-            keeping.keep(connection, acting, unfinished, content)
+            keeping.begin_over(connection, acting, unfinished)
     return redirect(path_to(unfinished, Step.SETTINGS if anew else Step.REVIEW, preview="" if anew else "1"))
 
 
@@ -173,6 +173,7 @@ def _page(
         narrowing = filters_offered(services, request, connection)
         tags = {each.id: each.display_name for each in all_tags(connection, services.tenant.id)}
         present = None if unfinished.policy_id is None else policies.find(connection, unfinished.policy_id)
+        is_overtaken = keeping.is_overtaken(connection, unfinished)
         wrong = _wrong(services, request, connection, unfinished)
     effect, problem, as_of = None, None, None
     is_long = not wrong and takes_long(services)
@@ -184,7 +185,6 @@ def _page(
             effect = effect_of_saving(services, request, unfinished)
         except ShieldwallError as error:
             problem = error
-    is_overtaken = present is not None and present.revision != unfinished.content.based_on
     return show(
         services,
         rendering,
