@@ -27,14 +27,18 @@ from tests.support.graph_bodies import (
 from tests.support.graph_bodies import narrowed as with_filter
 from tests.support.graph_routes import SOMETHING, Route, routes_of
 from tests.support.people import a_person, token_client
-from tests.support.samples import counted_id, device_id
+from tests.support.samples import a_device, counted_id, device_id
 
 from shieldwall.contract.ids import DeviceId, GroupId
 from shieldwall.server.access.roles import HELP_DESK_OPERATOR
-from shieldwall.server.storage.devices import device_events
+from shieldwall.server.storage.access import scope_tags
+from shieldwall.server.storage.check_ins import check_ins
+from shieldwall.server.storage.device_records import DeviceState
+from shieldwall.server.storage.devices import device_events, devices
 from shieldwall.server.storage.devices.device_events import EventRecord
 from shieldwall.server.storage.events import alerts
 from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.trust.device_key import DeviceKey, public_key_bytes
 
 TAGS = "/beta/deviceManagement/roleScopeTags"
 REACHES = {"OBJECT", "LISTED", "NAMED"}
@@ -294,6 +298,44 @@ def test_unseen_groups_are_unknown_to_assignments(halves: Halves, narrowed: Clie
     assert shape(answers[0], halves.foreign.ids) == shape(answers[1], {"group_id": SOMETHING})
 
 
+def test_what_stays_assigned_may_be_out_of_sight(halves: Halves, narrowed: Client) -> None:
+    path = f"{POLICIES}/{halves.own.policy}/assign"
+    unseen = with_filter(to_group(halves.foreign.group), halves.foreign.filter)
+    with closing(token_client(halves.world, a_person(halves.world))) as admin:
+        assert admin.post(path, json={"assignments": [unseen]}).status_code == 200
+
+    kept = narrowed.get(path.removesuffix("/assign") + "/assignments").json()["value"]
+    added = [{"target": each["target"]} for each in kept] + [to_group(halves.own.group)]
+    answer = narrowed.post(path, json={"assignments": added})
+    assert answer.status_code == 200, answer.text
+    assert {each["target"]["groupId"] for each in answer.json()["value"]} == {halves.own.group, halves.foreign.group}
+    excluded = [to_group(halves.foreign.group, excluded=True)]
+    assert narrowed.post(path, json={"assignments": excluded}).status_code == 400
+
+
+def test_priorities_are_for_who_is_not_narrowed(halves: Halves, narrowed: Client) -> None:
+    """They decide between all policies of the tenant, whichever way they are sent."""
+    path, best = f"{POLICIES}/{halves.own.policy}", {"priorityMetaData": {"priority": 1}}
+    own: dict[str, Any] = {"roleScopeTagIds": [halves.own.tag]}
+    change = {"kind": "update", "id": halves.own.policy, "policy": best}
+    for answer in (
+        narrowed.post(f"{path}/reorder", json={"priority": 1}),
+        narrowed.patch(path, json=best),
+        narrowed.put(path, json=a_policy("own policy") | own | best),
+        narrowed.post(POLICIES, json=a_policy("New") | own | best),
+        narrowed.post(f"{POLICIES}/changeSet", json={"changes": [change]}),
+    ):
+        assert answer.status_code == 403, answer.text
+    with closing(token_client(halves.world, a_person(halves.world))) as admin:
+        assert admin.patch(path, json={"priorityMetaData": {"priority": 7}}).status_code == 200
+    for answer in (
+        narrowed.patch(path, json={"name": "Renamed"}),
+        narrowed.put(path, json=a_policy("Renamed again") | own),
+    ):
+        assert answer.is_success, answer.text
+    assert narrowed.get(path).json()["priorityMetaData"] == {"priority": 7}
+
+
 def test_a_rule_tells_nothing_of_unseen_groups(halves: Halves, narrowed: Client) -> None:
     def members_of(group: str) -> str:
         return f"device.memberOf -any (group.objectId -in ['{group}'])"
@@ -353,6 +395,31 @@ def test_a_merge_names_no_device_out_of_scope(halves: Halves, narrowed: Client) 
     path = f"{MANAGED_DEVICES}/{halves.own.device}/merge"
 
     assert narrowed.post(path, json={"into": halves.foreign.device}).status_code == 404
+
+
+def test_who_lets_a_device_in_replaces_none_out_of_scope(halves: Halves, narrowed: Client) -> None:
+    """What a machine says of its hardware makes it the successor of any device: approving it so retires that one."""
+    key, tenant = DeviceKey.generate(), halves.world.services.tenant.id
+    waiting = a_device(
+        3,
+        state=DeviceState.PENDING,
+        replaces=halves.foreign.device,
+        key_thumbprint=key.thumbprint,
+        public_key=public_key_bytes(key.public_key),
+        certificate="",
+    )
+    with halves.world.writing() as connection:
+        devices.add(connection, waiting)
+        check_ins.add(connection, waiting.id)
+        scope_tags.set_of_device(connection, tenant, waiting.id, frozenset({halves.own.tag}))
+    path = f"{MANAGED_DEVICES}/{waiting.id}"
+
+    assert narrowed.post(f"{path}/approve", json={"replace": True}).status_code == 404
+    (itself,) = narrowed.get(f"{path}/duplicates").json()["value"]
+    assert itself["comparison"]["replaces"] is None
+    with halves.world.services.database.read() as connection:
+        assert devices.get(connection, halves.foreign.device).state is DeviceState.ACTIVE
+    assert narrowed.post(f"{path}/approve").status_code == 200
 
 
 def test_offboarding_packages_are_for_devices_in_scope(halves: Halves, narrowed: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -10,11 +11,13 @@ from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Connection
 
-from shieldwall.contract.ids import parse_device_id
+from shieldwall.contract.ids import DeviceId, parse_device_id
 from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.authorization import Reach, allow, needs
 from shieldwall.server.admin.acting_callers import acting_for
+from shieldwall.server.admin.gates import require_devices
 from shieldwall.server.admin.sight import sight_of
+from shieldwall.server.directory.devices import get_device
 from shieldwall.server.graph.describing import does, lists
 from shieldwall.server.graph.managed_device_shapes import managed_device_resource
 from shieldwall.server.graph.requests import (
@@ -64,10 +67,13 @@ def approve_device(
 ) -> Response[bytes]:
     """Let a device in that waits; with `replace`, in the place of the machine's former self (ours)."""
     asked = body_of(request, body, ApproveRequest) if body else ApproveRequest()
-    acting = acting_for(services, request)
+    acting, wanted = acting_for(services, request), parse_device_id(device_id)
 
     def approved(connection: Connection, issuer: CertificateIssuer) -> Json:
-        device = pending.approve(connection, acting, issuer, parse_device_id(device_id), replaces=asked.replace)
+        former = get_device(connection, services.tenant.id, wanted).replaces if asked.replace else None
+        if former is not None:  # which retires, so that the caller has to be allowed it there as well
+            require_devices(connection, request, [former])
+        device = pending.approve(connection, acting, issuer, wanted, replaces=asked.replace)
         return managed_device_resource(device, summaries(connection, [device])[device.id])
 
     return answer(with_certificates(services.database.write, services.signer, approved))
@@ -98,9 +104,11 @@ def list_duplicates(services: Services, request: GraphRequest, device_id: FromPa
         found = pending.duplicates(connection, services.tenant.id, parse_device_id(device_id))
         seen = sight_of(request).devices_among(connection, [each.id for each in found])
         found = tuple(each for each in found if each.id in seen)
+        followed = sight_of(request).devices_among(connection, [each.replaces for each in found if each.replaces])
         standing = summaries(connection, found)
     resources = [
-        managed_device_resource(each, standing[each.id]) | {"comparison": _comparison(found[0], each)} for each in found
+        managed_device_resource(each, standing[each.id]) | {"comparison": _comparison(found[0], each, followed)}
+        for each in found
     ]
     return list_answer(services, request, query, resources)
 
@@ -108,8 +116,8 @@ def list_duplicates(services: Services, request: GraphRequest, device_id: FromPa
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (approve_device, reject_device, list_duplicates)
 
 
-def _comparison(device: Device, other: Device) -> Json:
-    """Say which hardware ids two devices share, how each of them came, and whether one suggests to follow the other."""
+def _comparison(device: Device, other: Device, seen: Collection[DeviceId]) -> Json:
+    """Say which hardware ids two devices share, how each of them came, and whom of those seen one seems to follow."""
     shared = [
         name
         for name, field in _HASHES.items()
@@ -125,5 +133,5 @@ def _comparison(device: Device, other: Device) -> Json:
         "packageId": other.package_id,
         "registeredDateTime": moment(other.registered_at),
         "keyThumbprint": other.key_thumbprint,
-        "replaces": other.replaces,
+        "replaces": other.replaces if other.replaces in seen else None,
     }

@@ -125,16 +125,22 @@ def assignments_of(connection: Connection, tenant_id: TenantId, policy_id: Polic
 
 
 def check_assignments(connection: Connection, acting: Acting, policy_id: PolicyId, wanted: Sequence[Assigned]) -> None:
-    """Refuse assignments that cannot be. Raises: as ``assign``."""
+    """Refuse assignments that cannot be; those that stay may name what their author does not see.
+
+    Raises:
+        ShieldwallError: As ``assign``.
+    """
     if len(wanted) > MAX_ASSIGNMENTS:
         raise TooManyAssignedError(f"{len(wanted)} assignments are more than {MAX_ASSIGNMENTS}.")
+    present = frozenset(assignments.of_policy(connection, policy_id))
     named: set[GroupId | None] = set()
     for each in wanted:
         _check_shape(each)
         if each.group_id in named:
             raise InvalidAssignmentError(f"{each.group_id or 'All devices'} is named twice.")
         named.add(each.group_id)
-        _check_presence(connection, acting, each)
+        if assignment(policy_id, each) not in present:
+            _check_presence(connection, acting, each)
     # A device may be in every group: then it takes every assigned policy, and all must fit into one manifest.
     others = assignments.count_other_policies(connection, acting.tenant_id, policy_id)
     if wanted and others >= MAX_MANIFEST_ITEMS:

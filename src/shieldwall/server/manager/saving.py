@@ -11,6 +11,7 @@ from shieldwall.catalog.validate import ServerEndpoints
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.ids import PolicyId
 from shieldwall.server.access.actions import ResourceAction
+from shieldwall.server.access.verdicts import OutOfScopeError
 from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.holding import require_scope, require_tag_change, tags_for_new
 from shieldwall.server.manager.drafts import PolicyDraft, draft_of
@@ -56,11 +57,13 @@ class Saving:
 
         Raises:
             InvalidPolicyError: The draft cannot be; it holds all findings.
+            OutOfScopeError: It has a priority, and its author sees a part of the tenant.
             PolicyTooLargeError: A device would not take it.
             ScopeTagRefusedError: A scope tag is not its author's.
             UnknownScopeTagError: There is no such scope tag.
         """
         tags = tags_for_new(connection, acting, ResourceAction.CREATE_POLICIES, draft.role_scope_tag_ids)
+        _require_order(acting, ResourceAction.CREATE_POLICIES, None, draft.priority)
         draft = replace(draft, role_scope_tag_ids=tags)
         found = self._published(connection, acting, draft, reason)
         draft = replace(draft, settings=sealed(connection, acting, draft.settings))
@@ -99,7 +102,7 @@ class Saving:
 
         Raises:
             InvalidPolicyError: The draft cannot be; it holds all findings.
-            OutOfScopeError: The policy lies beyond the scope of who saves it.
+            OutOfScopeError: The policy lies beyond the scope of who saves it, or its priority would be another.
             PolicyTooLargeError: A device would not take it.
             ScopeTagRefusedError: A scope tag that changes is not theirs.
             UnknownScopeTagError: There is no such scope tag.
@@ -107,6 +110,7 @@ class Saving:
         action, tags = ResourceAction.UPDATE_POLICIES, before.role_scope_tag_ids
         require_scope(acting, action, tags, f"the policy {before.name}")
         require_tag_change(connection, acting, action, tags, draft.role_scope_tag_ids)
+        _require_order(acting, action, before.priority, draft.priority)
         found = self._published(connection, acting, draft, reason)
         draft = replace(draft, settings=sealed(connection, acting, draft.settings))
         sent = document_of(revisions.get(connection, before.id, before.revision)).settings
@@ -155,6 +159,19 @@ def expect(policy: Policy, revision: int | None) -> None:
     if revision is not None and revision != policy.revision:
         raise PreconditionFailedError(
             f"The policy {policy.id} is at revision {policy.revision}, expected was {revision}."
+        )
+
+
+def _require_order(acting: Acting, action: ResourceAction, before: int | None, wanted: int | None) -> None:
+    """Refuse another priority, which decides between all policies of the tenant, to who sees a part of them.
+
+    Raises:
+        OutOfScopeError: It is another.
+    """
+    if wanted != before and not acting.access.may_everywhere(action):
+        raise OutOfScopeError(
+            f"Priorities decide between all policies, and no role of yours grants {action.value} in the whole tenant.",
+            remedy="Leave the priority as it is, or ask somebody whose roles are not narrowed.",
         )
 
 

@@ -14,13 +14,16 @@ from litestar.types import ControllerRouterHandler
 
 from shieldwall.catalog.findings import Finding
 from shieldwall.contract.settings import LOWEST_PRIORITY
+from shieldwall.server.admin.sight import caller_of
 from shieldwall.server.directory.names import is_text
 from shieldwall.server.manager.drafts import MAX_NAME_LENGTH, PolicyDraft, frame_findings
+from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services
 from shieldwall.server.portal.policies.wizard.steps import (
     ONE,
     OWN,
     Step,
+    action_on,
     is_forward,
     is_partial,
     kept,
@@ -45,7 +48,7 @@ def show_basics(
     # Nothing is wrong yet with a policy that has just been begun.
     is_new = unfinished.created_at == unfinished.updated_at and "check" not in request.query_params
     faults = {} if is_new and not unfinished.draft.name else basics_faults(unfinished.draft)
-    return show(services, rendering, request, unfinished, Step.BASICS, faults=faults, lowest=LOWEST_PRIORITY)
+    return _page(services, rendering, request, unfinished, faults)
 
 
 @post(ONE + "/basics", opt=OWN, sync_to_thread=True)
@@ -61,7 +64,7 @@ def keep_basics(
         unfinished = kept(services, request, connection, unfinished, content)
     faults = basics_faults(draft)
     if is_partial(request):
-        return show(services, rendering, request, unfinished, Step.BASICS, faults=faults, lowest=LOWEST_PRIORITY)
+        return _page(services, rendering, request, unfinished, faults)
     if faults and is_forward(form, Step.BASICS):
         return onward(unfinished, {}, Step.BASICS, check="1")
     return onward(unfinished, form, Step.BASICS)
@@ -70,6 +73,22 @@ def keep_basics(
 def basics_faults(draft: PolicyDraft) -> Mapping[str, str]:
     """Say what is wrong with the frame of a policy, by field."""
     return _by_field((*frame_findings(draft), *_text_findings(draft)))
+
+
+def _page(
+    services: Services, rendering: Renderer, request: PageRequest, unfinished: Unfinished, faults: Mapping[str, str]
+) -> Response[str]:
+    may_order = caller_of(request).access.may_everywhere(action_on(unfinished))
+    return show(
+        services,
+        rendering,
+        request,
+        unfinished,
+        Step.BASICS,
+        faults=faults,
+        lowest=LOWEST_PRIORITY,
+        may_order=may_order,
+    )
 
 
 def _text_findings(draft: PolicyDraft) -> Iterable[Finding]:
@@ -87,7 +106,7 @@ def _by_field(findings: Iterable[Finding]) -> dict[str, str]:
 
 
 def _read(draft: PolicyDraft, form: Mapping[str, str]) -> PolicyDraft:
-    priority = form.get("priority", "").strip()
+    priority = form.get("priority", "" if draft.priority is None else str(draft.priority)).strip()
     digits = priority if priority.isascii() and priority.isdigit() else ""
     number = int(digits[:_MOST_DIGITS]) if digits else None
     return replace(

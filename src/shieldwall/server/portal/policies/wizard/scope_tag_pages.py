@@ -11,7 +11,6 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
-from shieldwall.server.access.actions import ResourceAction
 from shieldwall.server.access.grants import DEFAULT_TAG
 from shieldwall.server.access.tagging import tags_held
 from shieldwall.server.admin.sight import caller_of
@@ -19,7 +18,17 @@ from shieldwall.server.directory.scope_tags import MOST_TAGS, all_tags
 from shieldwall.server.manager.unfinished import Unfinished
 from shieldwall.server.portal.forms import every_value, many_fields
 from shieldwall.server.portal.handling import Form, PageRequest, Renderer, Services
-from shieldwall.server.portal.policies.wizard.steps import ONE, OWN, Step, is_partial, kept, onward, show, taken
+from shieldwall.server.portal.policies.wizard.steps import (
+    ONE,
+    OWN,
+    Step,
+    action_on,
+    is_partial,
+    kept,
+    onward,
+    show,
+    taken,
+)
 from shieldwall.server.portal.sessions import check_form
 
 
@@ -75,9 +84,7 @@ def _page(services: Services, rendering: Renderer, request: PageRequest, unfinis
 
 
 def _held(request: PageRequest, unfinished: Unfinished) -> frozenset[str] | None:
-    new = unfinished.policy_id is None
-    action = ResourceAction.CREATE_POLICIES if new else ResourceAction.UPDATE_POLICIES
-    return tags_held(caller_of(request).access, action)
+    return tags_held(caller_of(request).access, action_on(unfinished))
 
 
 HANDLERS: Final[tuple[ControllerRouterHandler, ...]] = (show_scope_tags, keep_scope_tags)

@@ -84,13 +84,18 @@ def taken(services: Services, request: PageRequest, connection: Connection, unfi
     """
     caller = caller_of(request)
     found = keeping.get(connection, services.tenant.id, caller.id, unfinished_id.lower())
-    action = ResourceAction.CREATE_POLICIES if found.policy_id is None else ResourceAction.UPDATE_POLICIES
+    action = action_on(found)
     if not caller.access.may(action):
         raise ForbiddenError(f"No role of {caller.display_name} grants this: {action.value}.")
     if found.policy_id is not None and policies.find(connection, found.policy_id) is not None:
         # The steps show what the policy says now, beside what was entered.
         require_named(connection, request, "policy_id", [found.policy_id])
     return found
+
+
+def action_on(unfinished: Unfinished) -> ResourceAction:
+    """Say what saving it does to policies."""
+    return ResourceAction.CREATE_POLICIES if unfinished.policy_id is None else ResourceAction.UPDATE_POLICIES
 
 
 def kept(
