@@ -10,6 +10,7 @@ import pytest
 from litestar import get
 from tests.support.admin import AUTHORITY, PUBLIC_URL, AdminWorld, Client
 from tests.support.samples import a_device, a_group, a_tenant, device_id
+from tests.support.sent_forms import form_to
 
 from shieldwall.contract.ids import DeviceId, TenantId
 from shieldwall.server.access.authorization import Authorization, UndeclaredRouteError
@@ -71,9 +72,21 @@ def device_of(world: AdminWorld, **changes: object) -> DeviceId:
 def test_every_page_sends_strangers_to_the_sign_in_page(client: Client, path: str) -> None:
     answer = client.get(path)
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    there = "/sign-in" if path == "/" else f"/sign-in?return={path}"
+    assert (answer.status_code, answer.headers["location"]) == (303, there)
     assert answer.headers["cache-control"] == "no-store"
     assert answer.content == b""
+
+
+def test_whoever_signs_in_again_is_where_they_wanted_to_be(client: Client) -> None:
+    there = client.get("/devices?state=pending&search=a b", headers={"Accept": "text/html"}).headers["location"]
+    page = client.get(there).text
+    (wanted,) = form_to(page, "/sign-in").values("return")
+
+    assert there == "/sign-in?return=/devices%3Fstate%3Dpending%26search%3Da%2520b"
+    assert wanted == "/devices?state=pending&search=a%20b"
+    assert client.get("//evil.example/x").headers.get("location", "/sign-in").startswith("/sign-in")
+    assert "evil" not in client.get("//evil.example/x").headers.get("location", "")
 
 
 def test_asking_for_the_methods_of_a_page_is_answered_and_tells_nothing_else(client: Client) -> None:

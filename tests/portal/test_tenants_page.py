@@ -49,4 +49,4 @@ def test_an_invitation_of_another_tenant_never_shows_it(world: AdminWorld, clien
 
 
 def test_nobody_sees_it_without_signing_in(client: Client) -> None:
-    assert client.get("/tenants").headers["location"] == "/sign-in"
+    assert client.get("/tenants").headers["location"] == "/sign-in?return=/tenants"

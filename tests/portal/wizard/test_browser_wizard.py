@@ -73,6 +73,24 @@ def test_a_policy_is_made_while_the_page_checks_what_is_typed(ada: Watched, offi
     assert ada.complaints == []
 
 
+def test_what_could_not_be_kept_is_said_until_it_is(ada: Watched, office: Office) -> None:
+    page = ada.page
+    begin(page, office.url, "Microsoft Defender Antivirus", "Retention")
+    days, told = page.locator(f'[name="{RETENTION}"]'), page.get_by_text("What you entered last is not kept")
+    page.get_by_label("Search settings").fill("retention days")
+    expect(page.locator(".setting")).to_have_count(1)
+    expect(told).to_be_hidden()
+
+    page.route("**/settings", lambda route: route.fulfill(status=503, body="full"))
+    days.fill("30")
+    expect(told).to_be_visible()
+    page.unroute("**/settings")
+    days.fill("31")
+    expect(told).to_be_hidden()
+    page.reload()
+    expect(days).to_have_value("31")
+
+
 def test_a_choice_shows_what_it_brings_along_and_folded_chapters_stay_folded(ada: Watched, office: Office) -> None:
     page = ada.page
     begin(page, office.url, "Linux Firewall", "Zones")

@@ -42,6 +42,7 @@ from shieldwall.server.portal.forms import MOST_FIELDS, SentForm
 from shieldwall.server.portal.groups import routes as groups
 from shieldwall.server.portal.live import routes as live
 from shieldwall.server.portal.live.watching import TooManyStreamsError, Watching
+from shieldwall.server.portal.meanwhile import ChangedMeanwhileError
 from shieldwall.server.portal.overview import routes as overview
 from shieldwall.server.portal.policies import routes as policies
 from shieldwall.server.portal.policies.wizard import routes as wizard
@@ -53,11 +54,13 @@ from shieldwall.server.portal.sign_in import routes as sign_in
 from shieldwall.server.portal.sign_in.confirming import FORM, ask_again
 from shieldwall.server.portal.sign_in.limits import SignInLimits
 from shieldwall.server.portal.sign_in.provider_client import ProviderClient
+from shieldwall.server.portal.sign_in.returning import safe_return, with_return
 from shieldwall.server.portal.work import routes as work
 from shieldwall.server.portal.work.works import TooMuchWorkError, Works
 from shieldwall.server.storage.errors import NotFoundError
 
 _MOST_FIELDS: Final = 20
+_SIGN_IN: Final = "/sign-in"
 _TITLES: Final = {
     400: "That did not work",
     403: "Refused",
@@ -78,6 +81,7 @@ _STATUSES: Final[Mapping[type[ShieldwallError], int]] = {
     ScopeTagRefusedError: 403,
     LastAdministratorError: 409,
     LastPasskeyError: 409,
+    ChangedMeanwhileError: 409,
     TooManyRequestsError: 429,
     TooMuchWorkError: 429,
     TooManyStreamsError: 503,
@@ -123,7 +127,7 @@ def create_routes(templates: Environment) -> Router:
         },
         guards=[_guard],
         exception_handlers={
-            UnauthenticatedError: lambda _request, _error: redirect("/sign-in"),
+            UnauthenticatedError: lambda request, _error: redirect(_to_sign_in(request)),
             StepUpRequiredError: lambda request, _error: ask_again(rendering_for(request), request),
             ShieldwallError: lambda request, error: _problem(rendering_for(request), request, error),
             HTTPException: lambda request, error: _http_problem(rendering_for(request), request, error),
@@ -142,6 +146,14 @@ def answering_unrouted(templates: Environment, otherwise: Answer) -> Answer:
         return otherwise(request, error)
 
     return answer
+
+
+def _to_sign_in(request: AnyRequest) -> str:
+    """Say where to sign in, and from there go back to the page that was asked for; no form is sent a second time."""
+    if request.method != "GET":
+        return _SIGN_IN
+    query = request.url.query
+    return with_return(_SIGN_IN, safe_return(request.url.path + (f"?{query}" if query else "")))
 
 
 async def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
