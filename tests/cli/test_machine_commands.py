@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import stat
 from pathlib import Path
 from typing import Any, get_args
@@ -168,3 +169,21 @@ def test_devices_groups_and_policies_are_asked_in_odata(fleet: CommandLine) -> N
     (policy,) = fleet.json("policy", "list", "--filter", "startswith(name,'Linux')", "--json")
     assert policy["name"] == "Linux: A"
     assert [each["name"] for each in fleet.json("policy", "list", "--search", "macos", "--json")] == ["macOS: B"]
+
+
+def test_tables_have_moments_as_people_read_them(fleet: CommandLine, tmp_path: Path) -> None:
+    as_sent = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+    fleet("package", "create", "--name", "Clock", "--out", str(tmp_path / "clock"))
+    fleet("group", "create", "Clocks")
+    fleet("policy", "import", written(tmp_path / "clock.json", a_policy("Clock")))
+    for asked in (
+        ("package", "list"),
+        ("package", "show", fleet.json("package", "list", "--json")[0]["id"]),
+        ("group", "show", "Clocks"),
+        ("policy", "show", "Clock"),
+        ("policy", "history", "Clock"),
+        ("device", "show", fleet.json("device", "list", "--json")[0]["id"]),
+    ):
+        shown = fleet(*asked).stdout
+        assert not as_sent.search(shown), asked
+        assert re.search(r"(today|yesterday|\d{4}-\d\d-\d\d) \d\d:\d\d:\d\d", shown), asked

@@ -9,6 +9,7 @@ import typer
 from shieldwall.cli import device_actions
 from shieldwall.cli.device_commands import DEVICES, find_device
 from shieldwall.cli.graph_session import connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.options import DeviceArgument, JsonOption
 from shieldwall.cli.presentation import printable, show_json, show_table, speaking_plainly
 
@@ -54,13 +55,14 @@ def show_duplicates(device: DeviceArgument, *, as_json: JsonOption = False) -> N
     if as_json:
         show_json(found)
         return
+    now = present()
     rows = [
         (
             each["deviceName"],
             each["comparison"]["stateReason"] or each["comparison"]["state"],
             ", ".join(each["comparison"]["sameHardware"]),
-            each["comparison"]["registeredDateTime"],
-            each["lastSyncDateTime"] or "never",
+            moment_in_words(each["comparison"]["registeredDateTime"], now),
+            moment_in_words(each["lastSyncDateTime"], now) if each["lastSyncDateTime"] else "never",
             each["comparison"]["attestationLevel"],
             each["id"],
         )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from shieldwall.cli.graph_session import connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import show_json, show_table, speaking_plainly
 
@@ -31,13 +32,14 @@ def list_alerts(
     if as_json:
         show_json(found)
         return
+    now = present()
     rows = [
         (
             each["title"],
             each["severity"],
             _device(each),
             each["shieldwall"]["times"],
-            each["lastActivityDateTime"],
+            moment_in_words(each["lastActivityDateTime"], now),
             each["status"],
             each["id"],
         )

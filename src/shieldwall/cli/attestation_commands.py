@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from shieldwall.cli.graph_session import connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
@@ -51,7 +52,8 @@ def trust_maker(
                 f"{certificate} cannot be read: {error}.", remedy="Name a file that holds one certificate in PEM."
             ) from None
         made = session.call("POST", ENDORSEMENTS, {"displayName": name, "certificate": text})
-    show_facts([("Trusted", made["subject"]), ("Expires", made["expirationDateTime"]), ("Id", made["id"])])
+    expires = moment_in_words(made["expirationDateTime"], present())
+    show_facts([("Trusted", made["subject"]), ("Expires", expires), ("Id", made["id"])])
 
 
 @app.command("trust-tpm")

@@ -35,8 +35,9 @@ from shieldwall.cli.machine_queries import (
     VersionOption,
     address,
 )
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.options import DeviceArgument, JsonOption
-from shieldwall.cli.presentation import in_words, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.presentation import member_in_words, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
 app: Final = typer.Typer(no_args_is_help=True, help="Devices: list, show, what is in effect, sync, tag, offboard.")
@@ -89,6 +90,7 @@ def list_devices(
     if as_json:
         show_json(found)
         return
+    now = present()
     rows = [
         (
             each["deviceName"],
@@ -96,7 +98,7 @@ def list_devices(
             each["operatingSystem"],
             each["osVersion"],
             each["shieldwall"]["managedBy"],
-            each["lastSyncDateTime"] or "never",
+            moment_in_words(each["lastSyncDateTime"], now) if each["lastSyncDateTime"] else "never",
             "yes" if each["shieldwall"]["upToDate"] else "pending",
             each["id"],
         )
@@ -182,7 +184,7 @@ def show_device(device: DeviceArgument, *, as_json: JsonOption = False) -> None:
     enrolled = ours.pop("enrollment")
     ours["enrollment"] = f"{enrolled['code']} ({enrolled['status']}): {enrolled['cause']} {enrolled['remedy']}"
     rows = [
-        (name, in_words(value))
+        (name, member_in_words(name, value))
         for name, value in (found | ours).items()
         if not name.startswith("@") and value is not None
     ]

@@ -10,6 +10,7 @@ import typer
 from shieldwall.cli import admission_commands
 from shieldwall.cli.device_commands import find_device
 from shieldwall.cli.graph_session import connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.options import DeviceArgument, JsonOption
 from shieldwall.cli.presentation import show_json, show_table, speaking_plainly
 
@@ -38,9 +39,10 @@ def device_events(
     if as_json:
         show_json(found)
         return
+    now = present()
     rows = [
         (
-            each["eventDateTime"],
+            moment_in_words(each["eventDateTime"], now),
             each["severity"],
             each["category"],
             each["title"],

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from shieldwall.cli.graph_session import connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
@@ -121,7 +122,11 @@ def list_authorities(*, as_json: JsonOption = False) -> None:
     if as_json:
         show_json(found)
         return
-    rows = [(each["displayName"], each["subject"], each["expirationDateTime"], each["id"]) for each in found]
+    now = present()
+    rows = [
+        (each["displayName"], each["subject"], moment_in_words(each["expirationDateTime"], now), each["id"])
+        for each in found
+    ]
     show_table(("Name", "Subject", "Expires", "Id"), rows)
 
 
@@ -135,7 +140,8 @@ def trust_authority(
     """
     with speaking_plainly("trust the authority"), connected() as session:
         made = session.call("POST", AUTHORITIES, {"displayName": name, "certificate": _text(certificate)})
-    show_facts([("Trusted", made["subject"]), ("Expires", made["expirationDateTime"]), ("Id", made["id"])])
+    expires = moment_in_words(made["expirationDateTime"], present())
+    show_facts([("Trusted", made["subject"]), ("Expires", expires), ("Id", made["id"])])
 
 
 @app.command("distrust")

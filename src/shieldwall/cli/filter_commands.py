@@ -9,7 +9,7 @@ import typer
 from shieldwall.cli.graph_session import connected
 from shieldwall.cli.names import FILTERS, find_filter
 from shieldwall.cli.options import FilterArgument, JsonOption, YesOption
-from shieldwall.cli.presentation import printable, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.presentation import member_in_words, printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.cli.previews import show_preview
 from shieldwall.contract.errors import ShieldwallError
 
@@ -45,7 +45,7 @@ def show_filter(wanted: FilterArgument, *, as_json: JsonOption = False) -> None:
     if as_json:
         show_json(found)
     else:
-        show_facts((name, value) for name, value in found.items() if not name.startswith("@"))
+        show_facts((name, member_in_words(name, value)) for name, value in found.items() if not name.startswith("@"))
 
 
 @app.command("create")

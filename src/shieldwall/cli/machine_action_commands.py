@@ -12,7 +12,7 @@ from shieldwall.cli.graph_session import connected
 from shieldwall.cli.listing import EveryOption, ODataOption, TopOption, first_of, text_of
 from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.options import JsonOption
-from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.presentation import member_in_words, printable, show_facts, show_json, show_table, speaking_plainly
 
 app: Final = typer.Typer(no_args_is_help=True, help="Orders to machines: list, show, cancel.")
 
@@ -78,10 +78,7 @@ def show_action(action: ActionArgument, *, as_json: JsonOption = False) -> None:
         show_json(found)
         return
     told = [(name, value) for name, value in found.items() if value not in (None, [], 0) and not name.startswith("@")]
-    now = present()
-    show_facts(
-        (name, moment_in_words(value, now) if name.endswith("DateTimeUtc") else in_words(value)) for name, value in told
-    )
+    show_facts((name, member_in_words(name, value)) for name, value in told)
 
 
 @app.command("cancel")

@@ -10,6 +10,7 @@ import typer
 from shieldwall.cli.device_commands import find_device
 from shieldwall.cli.graph_session import GraphSession, connected
 from shieldwall.cli.group_commands import app, rule_in_words
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.names import GROUPS, find_group
 from shieldwall.cli.options import DeviceArgument, GroupArgument, JsonOption, YesOption
 from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
@@ -39,7 +40,7 @@ def show_group(group: GroupArgument, *, as_json: JsonOption = False) -> None:
             ("Name", found["displayName"]),
             ("Description", found["description"] or "-"),
             ("Members", rule_in_words(found)),
-            ("Created", found["createdDateTime"]),
+            ("Created", moment_in_words(found["createdDateTime"], present())),
             ("Id", found["id"]),
         ]
     )
@@ -165,9 +166,10 @@ def show_history(
         show_json(found)
         return
     kind = "group" if of_device else "device"
+    now = present()
     rows = [
         (
-            each["activityDateTime"],
+            moment_in_words(each["activityDateTime"], now),
             each[f"{kind}DisplayName"] or each[f"{kind}Id"],
             each["activity"],
             each["cause"],

@@ -11,8 +11,9 @@ from urllib.parse import quote
 import typer
 
 from shieldwall.cli.graph_session import connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.options import JsonOption
-from shieldwall.cli.presentation import in_words, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.presentation import member_in_words, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 
@@ -106,10 +107,11 @@ def list_packages(*, as_json: JsonOption = False) -> None:
     if as_json:
         show_json(found)
         return
+    now = present()
     rows = [
         (
             each["displayName"],
-            each["expirationDateTime"],
+            moment_in_words(each["expirationDateTime"], now),
             f"{each['uses']} of {each['maxUses']}",
             ", ".join(each["allowedPlatforms"]),
             "revoked" if each["revokedDateTime"] else each["approval"],
@@ -131,7 +133,7 @@ def show_package(package: PackageArgument, *, as_json: JsonOption = False) -> No
     if as_json:
         show_json(found)
         return
-    show_facts([(name, in_words(value)) for name, value in found.items() if not name.startswith("@")])
+    show_facts([(name, member_in_words(name, value)) for name, value in found.items() if not name.startswith("@")])
 
 
 @app.command("devices")
@@ -145,8 +147,15 @@ def list_package_devices(package: PackageArgument, *, as_json: JsonOption = Fals
     if as_json:
         show_json(found)
         return
+    now = present()
     rows = [
-        (each["deviceName"], each["shieldwall"]["deviceState"], each["enrolledDateTime"], each["id"]) for each in found
+        (
+            each["deviceName"],
+            each["shieldwall"]["deviceState"],
+            moment_in_words(each["enrolledDateTime"], now),
+            each["id"],
+        )
+        for each in found
     ]
     show_table(("Device", "State", "Onboarded", "Id"), rows)
 

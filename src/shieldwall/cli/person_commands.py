@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from shieldwall.cli.graph_session import GraphSession, connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.names import PEOPLE, find_person
 from shieldwall.cli.options import JsonOption
 from shieldwall.cli.presentation import show_json, show_table, speaking_plainly
@@ -44,8 +45,10 @@ def show_person(person: PersonArgument, *, as_json: JsonOption = False) -> None:
         show_json(found)
         return
     show_table(("Name", "User name", "Account", "Last sign-in", "Id"), [_row(found)])
+    now = present()
     passkeys = [
-        (each["displayName"], each["createdDateTime"], each["lastUsedDateTime"]) for each in found["fido2Methods"]
+        (each["displayName"], *(moment_in_words(each[when], now) for when in ("createdDateTime", "lastUsedDateTime")))
+        for each in found["fido2Methods"]
     ]
     show_table(("Passkey", "Added", "Last used"), passkeys, empty="No passkeys.")
 
@@ -110,10 +113,11 @@ def _switch(person: str, *, enabled: bool) -> None:
 
 
 def _row(person: dict[str, Any]) -> tuple[object, ...]:
+    signed_in = person["signInActivity"]["lastSignInDateTime"]
     return (
         person["displayName"],
         person["userPrincipalName"],
         "on" if person["accountEnabled"] else "off",
-        person["signInActivity"]["lastSignInDateTime"] or "never",
+        moment_in_words(signed_in, present()) if signed_in else "never",
         person["id"],
     )

@@ -9,6 +9,7 @@ import typer
 from shieldwall.cli import policy_changes, policy_export, policy_history, policy_import
 from shieldwall.cli.graph_session import GraphSession, connected
 from shieldwall.cli.listing import ODataOption, OrderOption, WordsOption, asked_of
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.names import FILTERS, GROUPS, POLICIES, find_policy
 from shieldwall.cli.options import JsonOption, PolicyArgument
 from shieldwall.cli.presentation import show_facts, show_json, show_table, speaking_plainly
@@ -73,7 +74,7 @@ def show_policy(policy: PolicyArgument, *, as_json: JsonOption = False) -> None:
         ("Description", found["description"]),
         ("Profile", found["templateReference"]["templateDisplayName"]),
         ("Revision", found["shieldwall"]["revision"]),
-        ("Modified", found["lastModifiedDateTime"]),
+        ("Modified", moment_in_words(found["lastModifiedDateTime"], present())),
         ("Settings", found["settingCount"]),
         ("Assigned to", ", ".join(_target(each["target"], named) for each in found["assignments"]) or "nobody"),
         ("Devices", ", ".join(f"{name} {count}" for name, count in summary.items())),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from shieldwall.cli.graph_session import GraphSession, connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.names import POLICIES, find_policy
 from shieldwall.cli.options import JsonOption, PolicyArgument, ReasonOption
 from shieldwall.cli.presentation import in_words, printable, show_json, show_table, speaking_plainly
@@ -24,10 +25,11 @@ def history(policy: PolicyArgument, *, as_json: JsonOption = False) -> None:
     if as_json:
         show_json(found)
         return
+    now = present()
     rows = [
         (
             each["revision"],
-            each["createdDateTime"],
+            moment_in_words(each["createdDateTime"], now),
             each["createdBy"],
             class_in_words(each["class"]),
             each["settingCount"],

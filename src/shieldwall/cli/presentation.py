@@ -15,10 +15,12 @@ from typing import Any, Final, TextIO
 import msgspec
 import typer
 
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.strict_json import encode
 
 FAILED: Final = 1
+_MOMENTS: Final = ("DateTime", "DateTimeUtc")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 """Unicode categories that a terminal obeys or does not show: control, format (also right-to-left override), ..."""
 
@@ -42,6 +44,13 @@ def in_words(value: object) -> str:
             return " ".join(f"{name}={in_words(member)}" for name, member in value.items())
         case _:
             return str(value)
+
+
+def member_in_words(name: str, value: object) -> str:
+    """Write a member of an answer as one line; a moment, which its name gives away, as people here read it."""
+    if isinstance(value, str) and name.endswith(_MOMENTS):
+        return moment_in_words(value, present())
+    return in_words(value)
 
 
 def explained(doing: str, error: ShieldwallError) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ import typer
 
 from shieldwall.cli.completion import complete_webhook
 from shieldwall.cli.graph_session import connected
+from shieldwall.cli.moments import moment_in_words, present
 from shieldwall.cli.names import WEBHOOKS, find_webhook
 from shieldwall.cli.options import JsonOption, YesOption
-from shieldwall.cli.presentation import in_words, printable, show_facts, show_json, show_table, speaking_plainly
+from shieldwall.cli.presentation import member_in_words, printable, show_facts, show_json, show_table, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
 app: Final = typer.Typer(
@@ -60,11 +61,12 @@ def show_webhook(webhook: WebhookArgument, *, as_json: JsonOption = False) -> No
     if as_json:
         show_json(found | {"deliveries": deliveries})
         return
-    show_facts([(name, in_words(value)) for name, value in found.items() if not name.startswith("@")])
+    show_facts([(name, member_in_words(name, value)) for name, value in found.items() if not name.startswith("@")])
     typer.echo()
+    now = present()
     rows = [
         (
-            each["lastAttemptDateTime"],
+            moment_in_words(each["lastAttemptDateTime"], now),
             each["eventType"],
             each["state"],
             each["attempts"],
@@ -188,12 +190,16 @@ def rotate_secret(
 
 def standing_in_words(webhook: dict[str, Any]) -> str:
     """Say in one cell how a webhook is doing."""
+    now = present()
     if not webhook["enabled"]:
         because = f": {webhook['switchedOffBecause']}" if webhook["switchedOffBecause"] else ""
         return f"switched off{because}"
     if webhook["failures"]:
-        return f"failed {webhook['failures']} times, next at {webhook['nextAttemptDateTime']}: {webhook['lastFailure']}"
-    return f"last delivery {webhook['lastSuccessDateTime']}" if webhook["lastSuccessDateTime"] else "nothing sent yet"
+        failed = "once" if webhook["failures"] == 1 else f"{webhook['failures']} times"
+        again = moment_in_words(webhook["nextAttemptDateTime"], now)
+        return f"failed {failed}, next try {again}: {webhook['lastFailure']}"
+    last = webhook["lastSuccessDateTime"]
+    return f"last delivery {moment_in_words(last, now)}" if last else "nothing sent yet"
 
 
 def _show_secret(webhook: dict[str, Any], *, as_json: bool) -> None:
