@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
 from tests.support.policies import FILE_SYSTEMS, LEVEL, RETENTION, choice, document, number
 from tests.support.pretend_products import Killed, PretendDevice, PretendProvider, RiskyProvider
+from tests.support.private_namespaces import mount, privately
 from tests.support.reports import by_provider, only
 
 from shieldwall.agent.applier.confirming import CONFIRM_SECONDS, NothingToConfirmError, OtherChangeError, TooLateError
@@ -402,6 +405,51 @@ def test_with_a_full_or_read_only_disk_the_component_goes_back_all_the_same(devi
     assert device.files == good
     assert device.loaded["first"] == good[FIRST]
     assert device.applier().recover() == ()
+
+
+@pytest.mark.root
+def test_on_a_disk_that_became_read_only_a_change_goes_back_all_the_same(tmp_path: Path) -> None:
+    """As the kernel makes one that is damaged, in the middle of the time to confirm."""
+
+    def on_its_own_disk() -> None:
+        mount("-t", "tmpfs", "disk", str(tmp_path))
+        device = a_device(tmp_path / "device")
+        good = confirmed(device, GOOD)
+        device.applier().enforce([CUTTING])
+        device.uptime.pass_by(600)
+        device.fault = refusing_writes
+        mount("-o", "remount,ro", str(tmp_path))
+
+        for _ in range(2):
+            with pytest.raises(HostError):
+                device.applier().revert_if_due()
+            assert device.loaded["first"] == good[FIRST], "reachable, although nothing could be written"
+
+        mount("-o", "remount,rw", str(tmp_path))
+        device.no_more_faults()
+        assert device.applier().revert_if_due() == ("first",)
+        assert device.files == good
+
+    privately(on_its_own_disk)
+
+
+@pytest.mark.parametrize("is_start", [False, True], ids=["time is over", "started anew"])
+def test_on_a_disk_that_syncs_nothing_a_change_goes_back_all_the_same(
+    device: PretendDevice, monkeypatch: pytest.MonkeyPatch, *, is_start: bool
+) -> None:
+    good = confirmed(device, GOOD)
+    device.applier().enforce([CUTTING])
+    device.uptime.pass_by(600)
+    device.fault = refusing_writes
+
+    def refuses(_descriptor: int) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    with pytest.raises(HostError):
+        device.applier().recover() if is_start else device.applier().revert_if_due()
+
+    assert device.loaded["first"] == good[FIRST]
 
 
 def test_without_room_for_the_way_back_nothing_is_tried(device: PretendDevice) -> None:

@@ -115,7 +115,7 @@ class Applier(Struct, frozen=True, kw_only=True):
 
         This is what a start begins with: whoever could have confirmed a change is gone. Raises: as ``enforce``.
         """
-        with self.store.locked():
+        with self.store.locked(whatever_the_disk_says=True):
             state = self.store.load()
             begun = [intent.provider for intent in state.intents]
             state = self._transaction.recovered(state, self.providers)
@@ -159,7 +159,7 @@ class Applier(Struct, frozen=True, kw_only=True):
             BusyError, UnreadableStateError: As ``enforce``; to be called again.
             HostError: It went back and that could not be remembered; to be called again, which does no harm.
         """
-        with self.store.locked():
+        with self.store.locked(whatever_the_disk_says=True):
             state = self.store.load()
             window = state.unconfirmed
             if window is None or window.left(self.uptime.now()) > 0:

@@ -5,6 +5,8 @@ Every write is durable when it returns and replaces the old state as a whole.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from shieldwall.agent.applier.state import State
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.files import make_directory, read_bytes, replace, settle
 from shieldwall.agent.host.locking import try_to_lock
+from shieldwall.agent.host.opening import NOT_FOLLOWED, OURS_ALONE
 from shieldwall.contract.errors import InvalidJsonError, ShieldwallError
 from shieldwall.contract.ids import Digest
 from shieldwall.contract.strict_json import decode, digest_of_bytes, encode
@@ -38,6 +41,16 @@ class UnreadableStateError(ShieldwallError):
     remedy = "Restore state.json from a backup, or set the products back by hand, remove the file and onboard again."
 
 
+def _opened(path: Path) -> int:
+    """Open the lock; on a disk that became read-only the one that is there, for it keeps others out as well."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | NOT_FOLLOWED | OURS_ALONE, _PRIVATE_FILE)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    return os.open(path, os.O_RDONLY | NOT_FOLLOWED | OURS_ALONE)
+
+
 class Store:
     """What must survive, in one directory."""
 
@@ -48,23 +61,32 @@ class Store:
         """What the file said last. Read it is every time; understood only where it says something else."""
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, whatever_the_disk_says: bool = False) -> Iterator[None]:
         """Keep every other applier out. The kernel lets go of the lock when the process ends, however it ends.
+
+        ``whatever_the_disk_says`` is for whoever goes back, which has to be possible on a disk that takes nothing.
 
         Raises:
             BusyError: Another one is at work.
             HostError: The directory cannot be made or written.
         """
+        path = self._directory / "lock"
         try:
             make_directory(self._directory, mode=_PRIVATE_DIRECTORY)
-            lock = (self._directory / "lock").open("a")
+            lock = _opened(path)
         except OSError as error:
             raise HostError(f"{self._directory} cannot be used: {error.strerror}.") from error
-        with lock:
-            if not try_to_lock(lock.fileno()):
-                raise BusyError(f"Another process holds {lock.name}.")
-            settle(self._directory)  # whoever replaced the state last may have been killed before that was on disk
+        try:
+            if not try_to_lock(lock):
+                raise BusyError(f"Another process holds {path}.")
+            try:  # whoever replaced the state last may have been killed before that was on disk
+                settle(self._directory)
+            except HostError:
+                if not whatever_the_disk_says:
+                    raise
             yield
+        finally:
+            os.close(lock)
 
     def load(self) -> State:
         """Return what is remembered; nothing on a device never managed.
