@@ -50,6 +50,12 @@ def test_the_root_without_a_mark_is_named_whatever_else_is_watched() -> None:
     assert unmarked(MOUNTS, [], SETTINGS, within=None) == ("/", "/srv", "/run")
 
 
+def test_a_mount_whose_name_ends_lines_elsewhere_is_looked_for_as_well() -> None:
+    stick = MOUNTS + "27 21 8:33 / /media/a\u2028b\rc rw - ext4 /dev/sdc1 rw\n"
+    assert unmarked(stick, [fdinfo(*DISKS, RUN)], SETTINGS, within=None) == ("/media/a\u2028b\rc",)
+    assert unmarked(stick, [fdinfo(*DISKS, RUN, "sdev:800021 mflags:0 mask:50000")], SETTINGS, within=None) == ()
+
+
 def test_a_mark_that_holds_nobody_is_none_and_what_the_kernel_refuses_is_told_elsewhere() -> None:
     only_told = "sdev:800001 mflags:0 mask:20"
     assert unmarked(MOUNTS, [fdinfo(only_told, DISKS[1], RUN)], SETTINGS, within=None) == ("/",)

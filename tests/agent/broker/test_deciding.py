@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+from typing import cast
+
 import pytest
 
 from shieldwall.agent.broker import mounts, settings, verdicts
 from shieldwall.agent.broker.engine import Answer, meaning
+from shieldwall.agent.broker.fanotify import Group
+from shieldwall.agent.broker.keeper import Keeper
 from shieldwall.agent.broker.processes import Process
 from shieldwall.agent.broker.settings import Settings
 from shieldwall.agent.broker.telling import MOST_A_SECOND, Found, Restraint, Trouble
 from shieldwall.agent.broker.verdicts import CLEAN, Cache, Key
+from shieldwall.agent.sentry import settings as sentry_settings
+from shieldwall.agent.sentry.watch import Sentry
 
 MOUNTINFO = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -32,6 +41,77 @@ def points(**choice: object) -> list[str]:
 
 def test_mounts_of_people_are_watched_and_views_of_the_kernel_are_not() -> None:
     assert points() == ["/", "/run", "/srv/with space", "/data", "/programs"]
+
+
+@pytest.mark.parametrize("mark", "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+def test_a_mount_is_watched_whatever_its_name_holds(mark: str) -> None:
+    """A stick is mounted by its label, which whoever brings it has chosen."""
+    text = f"30 22 8:17 / /media/me/a{mark}b rw,nosuid - ext4 /dev/sdb1 rw\n"
+
+    assert [
+        watch.point for watch in mounts.watched(mounts.parse(text), unmonitored=(), mute_noexec=False, within=None)
+    ] == [f"/media/me/a{mark}b"]
+
+
+class Marks:
+    """Stands in for the kernel's group: it refuses to mark ``/`` while ``number`` is said."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.marked: list[str] = []
+
+    def watch(self, path: str, *, whole_filesystem: bool) -> None:
+        del whole_filesystem
+        if path == "/" and self.number:
+            raise OSError(self.number, os.strerror(self.number))
+        self.marked.append(path)
+
+    watch_execution = watch
+    wake = -1
+
+    def fileno(self) -> int:
+        return self.wake
+
+    def events(self) -> tuple[()]:
+        return ()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+@pytest.mark.parametrize(("number", "is_for_now"), [(errno.ENOMEM, True), (errno.ENOSPC, True), (errno.EXDEV, False)])
+def test_what_the_kernel_has_no_room_to_watch_is_tried_again(number: int, *, is_for_now: bool) -> None:
+    marks = Marks(number)
+    keeper = Keeper(Path("/"), cast("Group", marks))
+
+    assert keeper._look_at_mounts(SETTINGS)
+    assert keeper._unwatchable == (() if is_for_now else ("/",)), "what is given up for good counts as no hole"
+    assert "/" not in {watch.point for watch in keeper._marked}
+    marks.number = 0
+
+    assert keeper._look_at_mounts(SETTINGS) is is_for_now
+    assert ("/" in {watch.point for watch in keeper._marked}) is is_for_now
+    assert not keeper._look_at_mounts(SETTINGS)
+
+
+def test_the_sentry_tries_again_as_well() -> None:
+    marks = Marks(errno.ENOMEM)
+    turns = iter(range(3))
+
+    def alive() -> None:
+        marks.number = 0
+        if next(turns) == 1:
+            sentry.stop()
+
+    sentry = Sentry(cast("Group", marks), sentry_settings.Settings(mode="block"), within=None, alive=alive)
+    marks.wake = sentry._wake
+    os.eventfd_write(sentry._wake, 1)
+    sentry.look_at_mounts()
+    assert "/" not in marks.marked
+
+    sentry.run()
+
+    assert "/" in marks.marked
 
 
 def test_types_are_left_out_by_the_names_that_people_use() -> None:

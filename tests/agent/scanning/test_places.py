@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+from tests.support.private_namespaces import mount, privately
+
+from shieldwall.agent.broker.mounts import parse
+from shieldwall.agent.host.kernel_files import shown
 from shieldwall.agent.scanning import places
 from shieldwall.agent.scanning.walking import Walk
 
@@ -40,6 +46,30 @@ def test_the_mounts_of_this_very_machine_are_understood() -> None:
     assert "/proc" in places.unscanned(found)
 
 
+@pytest.mark.parametrize("mark", "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+def test_what_a_user_mounts_is_known_whatever_its_name_holds(mark: str) -> None:
+    found = places.mounts(
+        f"33 26 0:52 / /home/me/a{mark}b rw - fuse.x x rw\n34 22 8:17 / /stick{mark} rw - ext4 /dev/sdb rw\n"
+    )
+
+    assert places.unscanned(found) == {f"/home/me/a{mark}b"}, "nobody waits for whoever serves it"
+    assert places.full(found) == (f"/stick{mark}",)
+
+
+@pytest.mark.root
+def test_the_kernel_keeps_only_line_feeds_from_ending_lines(tmp_path: Path) -> None:
+    def mounted() -> None:
+        place = tmp_path / "a\nb\rc\x0cd\u2028e"
+        place.mkdir()
+        mount("-t", "tmpfs", "stick", str(place))
+        text = shown(Path("/proc/self/mountinfo"))
+
+        assert str(place) in places.full(places.mounts(text))
+        assert str(place) in {each.point for each in parse(text)}
+
+    privately(mounted)
+
+
 def test_a_walk_stops_at_borders_and_at_what_is_excluded(tmp_path: Path) -> None:
     for name in ("a/file", "border/file", "excluded/file", "b.skip", "c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -70,6 +100,20 @@ def test_a_walk_leaves_no_file_open_and_reads_without_a_trace(tmp_path: Path) ->
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert {path.stat().st_atime_ns for path in tmp_path.glob("*/file")} == {1}
+
+
+@pytest.mark.parametrize("mark", ["\n", "\r", "\x0c", "\u2028", r"\012"])
+def test_a_library_that_runs_is_found_whatever_its_name_holds(tmp_path: Path, mark: str) -> None:
+    library = Path(shutil.copy("/bin/sleep", tmp_path / f"lib{mark}x.so"))
+    process = tmp_path / "proc" / "1"
+    process.mkdir(parents=True)
+    (process / "exe").symlink_to("/bin/sleep")
+    with library.open("rb") as file:
+        held = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+    (process / "maps").write_bytes(Path("/proc/self/maps").read_bytes())
+    held.close()
+
+    assert str(library) in set(places.running_programs(tmp_path / "proc"))
 
 
 def test_running_programs_are_found_and_so_is_one_whose_file_is_gone(tmp_path: Path) -> None:

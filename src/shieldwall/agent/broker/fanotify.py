@@ -40,6 +40,8 @@ _DENY: Final = 2
 _VERSION: Final = 3
 _BATCH: Final = 256
 """Events taken at once: each brings an open descriptor."""
+REFUSED_FOR_NOW: Final = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EAGAIN, errno.EINTR})
+"""What marking says when the kernel has no memory or no mark left just now; anything else is so for good."""
 _BROKEN: Final = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL})
 """What reading says when it is the group that is wrong, and no single file."""
 

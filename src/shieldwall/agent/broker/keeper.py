@@ -18,13 +18,14 @@ from typing import Final
 import msgspec
 
 from shieldwall.agent.broker import mounts, overlays, settings, standing, telling
-from shieldwall.agent.broker.fanotify import Group
+from shieldwall.agent.broker.fanotify import REFUSED_FOR_NOW, Group
 from shieldwall.agent.broker.gate import Gate, Rules
 from shieldwall.agent.broker.matching import Matcher
 from shieldwall.agent.broker.telling import Found, Restraint, Trouble
 from shieldwall.agent.detections import spool
 from shieldwall.agent.detections.model import Detection
 from shieldwall.agent.detections.notices import STEM, Notice
+from shieldwall.agent.host.kernel_files import shown
 
 TICK_SECONDS: Final = 1.0
 MAXIMUM_QUEUED: Final = 2000
@@ -46,6 +47,7 @@ class Keeper:
         self._digest = ""
         self._reload = False
         self._marked: tuple[mounts.Watch, ...] = ()
+        self._refused: frozenset[mounts.Watch] = frozenset()
         self._unwatchable: tuple[str, ...] = ()
         self._mountinfo = ""
         self._tells_of_layers: bool | None = None
@@ -121,7 +123,7 @@ class Keeper:
             self._definitions = found
 
     def _look_at_mounts(self, rules: settings.Settings) -> bool:
-        text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+        text = shown(Path("/proc/self/mountinfo"))
         if text == self._mountinfo:
             return False
         within = None if self._root == Path("/") else str(self._root)
@@ -138,17 +140,18 @@ class Keeper:
         for watch in set(self._marked) - set(wanted):
             with contextlib.suppress(OSError):
                 self._group.ignore(watch.point, whole_filesystem=watch.whole_filesystem)
-        refused = []
+        refused: dict[mounts.Watch, bool] = {}
         for watch in wanted:
             try:
                 self._group.watch(watch.point, whole_filesystem=watch.whole_filesystem)
             except OSError as error:
-                refused.append(watch)
-                if watch.point not in self._unwatchable:
+                refused[watch] = error.errno in REFUSED_FOR_NOW
+                if watch not in self._refused:
                     self.tell(Trouble("unwatchable", f"{watch.point} cannot be watched: {error.strerror}."))
         self._marked = tuple(watch for watch in wanted if watch not in refused)
-        self._unwatchable = tuple(watch.point for watch in refused)
-        self._mountinfo = text
+        self._refused = frozenset(refused)
+        self._unwatchable = tuple(watch.point for watch, is_for_now in refused.items() if not is_for_now)
+        self._mountinfo = "" if any(refused.values()) else text  # else it is not tried again before mounts change
         return True
 
     def _knows_layers(self) -> bool:

@@ -45,7 +45,7 @@ class Watch(Struct, frozen=True, kw_only=True):
 
 def parse(text: str) -> tuple[Mount, ...]:
     """Read mountinfo; a line that is not as documented is left out."""
-    return tuple(mount for line in text.splitlines() if (mount := _mount(line)) is not None)
+    return tuple(mount for line in text.split("\n") if (mount := _mount(line)) is not None)
 
 
 def watched(

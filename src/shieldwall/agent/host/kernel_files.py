@@ -33,6 +33,19 @@ def is_kernel_file(path: PurePosixPath) -> bool:
     return path.parts[:2] in _KERNEL
 
 
+def shown(path: Path) -> str:
+    """Return what the kernel shows as text, every character as it stands; its lines end with line feeds alone.
+
+    Whoever names a folder, a stick or a library writes into lists of the kernel, and a line feed is all of a name that
+    it keeps from ending a line. A file read as text has lines that end at carriage returns as well, and
+    ``str.splitlines`` knows eight characters more: what has such a name would be seen by nobody.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return os.fsdecode(path.read_bytes())
+
+
 def is_read_only(path: Path) -> bool:
     """Say whether a value is shown and can be changed by nobody here, as in most containers."""
     try:

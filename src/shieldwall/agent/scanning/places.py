@@ -15,6 +15,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from shieldwall.agent.host.kernel_files import shown
+
 QUICK: Final = (
     *("/tmp", "/var/tmp", "/dev/shm", "/run/user"),  # noqa: S108 - where everybody may write
     *("/root", "/home"),
@@ -39,6 +41,7 @@ _ELSEWHERE: Final = frozenset(
         *("lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs", "sshfs"),
     )
 )
+_LINE_FEED: Final = r"\012"
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -59,7 +62,7 @@ class Mount(Struct, frozen=True, kw_only=True):
 def mounts(mountinfo: str) -> tuple[Mount, ...]:
     """Read ``/proc/self/mountinfo``; of several file systems on one point the last, which is the visible one."""
     found: dict[str, Mount] = {}
-    for line in mountinfo.splitlines():
+    for line in mountinfo.split("\n"):
         fields = line.split(" ")
         if len(fields) < 10 or " - " not in line:
             continue
@@ -108,13 +111,15 @@ def _files_of(process: Path) -> Iterator[str]:
         return
     yield str(process / "exe") if program.endswith(" (deleted)") else program
     try:
-        maps = (process / "maps").read_text(errors="surrogateescape")
+        maps = shown(process / "maps")
     except OSError:
         return
-    for line in maps.splitlines():
+    for line in maps.split("\n"):
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and "x" in fields[1] and fields[5].startswith("/") and not fields[5].endswith(" (deleted)"):
             yield fields[5]
+            if _LINE_FEED in fields[5]:  # the kernel writes one so, and a name may hold these four letters as well
+                yield fields[5].replace(_LINE_FEED, "\n")
 
 
 def _is_within(path: str, directory: str) -> bool:

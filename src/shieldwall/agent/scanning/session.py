@@ -17,6 +17,7 @@ from shieldwall.agent.detections import spool
 from shieldwall.agent.detections.model import Source
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.files import make_directory
+from shieldwall.agent.host.kernel_files import shown
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import ProviderError
 from shieldwall.agent.providers.clamav import daemon
@@ -136,7 +137,7 @@ class Session(Struct, frozen=True, kw_only=True):
         if address is None or engine.version(address) is None:
             return Tally(ended=Ended.FAILED, reasons=["No clamd answers on this device."])
         content = self.host.read_file(_CLAMD) or b""
-        found = places.mounts(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+        found = places.mounts(shown(Path("/proc/self/mountinfo")))
         kept_out = {
             str(self.host.locate(quarantine.DIRECTORY)),
             str(updating.database_directory(self.host, content)),

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from shieldwall.agent.broker import processes
-from shieldwall.agent.broker.fanotify import Event, Group
+from shieldwall.agent.broker.fanotify import REFUSED_FOR_NOW, Event, Group
 from shieldwall.agent.broker.mounts import parse, watched
+from shieldwall.agent.host.kernel_files import shown
 from shieldwall.agent.sentry.names import pretends
 from shieldwall.agent.sentry.settings import Settings
 
@@ -32,6 +33,8 @@ class Sentry:
         self._within = within
         self._alive = alive
         self._stopping = False
+        self._is_short = False
+        """Whether there may be mounts that are not watched yet."""
         self._mounts = os.open(_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -42,13 +45,15 @@ class Sentry:
 
     def look_at_mounts(self) -> int:
         """Watch every mount there is now, and return how many."""
-        listed = parse(Path(_MOUNTS).read_text(errors="surrogateescape"))
+        listed = parse(shown(Path(_MOUNTS)))
         contained = any(Path(mark).exists() for mark in _MARKS_OF_CONTAINERS)
-        marked = 0
+        marked, self._is_short = 0, False
         for watch in watched(listed, unmonitored=(), mute_noexec=True, within=self._within, contained=contained):
-            with contextlib.suppress(OSError):  # unmounted meanwhile, or a file system that cannot be watched
+            try:
                 self._group.watch_execution(watch.point, whole_filesystem=watch.whole_filesystem)
                 marked += 1
+            except OSError as error:  # else unmounted meanwhile, or a file system that cannot be watched
+                self._is_short |= error.errno in REFUSED_FOR_NOW
         return marked
 
     def run(self) -> None:
@@ -66,7 +71,9 @@ class Sentry:
                         for event in self._group.events():
                             self._answer(event)
                     elif descriptor == self._mounts:
-                        self.look_at_mounts()
+                        self._is_short = True
+                if self._is_short:
+                    self.look_at_mounts()
                 self._alive()
         finally:
             self._group.close()

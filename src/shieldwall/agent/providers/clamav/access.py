@@ -26,6 +26,7 @@ from shieldwall.agent.broker.mounts import parse, watched
 from shieldwall.agent.detections import spool
 from shieldwall.agent.detections.model import Detection
 from shieldwall.agent.host.in_time import HungError, in_time
+from shieldwall.agent.host.kernel_files import shown
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.base import Observation
 from shieldwall.agent.providers.clamav import backend, canary, marks, onaccess
@@ -58,7 +59,7 @@ def why_impossible(host: Host) -> str | None:
     if not host.root.is_dir():
         return None
     try:
-        mounts = parse(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+        mounts = parse(shown(Path("/proc/self/mountinfo")))
     except OSError:
         return None
     if watched(mounts, unmonitored=(), mute_noexec=False, within=str(host.root)):
@@ -150,7 +151,7 @@ def _holes(host: Host, state: standing.State, settings: broker.Settings) -> tupl
     process, deadline = Path("/proc") / str(state.pid), time.monotonic() + _MOUNT_SECONDS
     while True:
         try:
-            mountinfo = (process / "mountinfo").read_text(errors="surrogateescape")
+            mountinfo = shown(process / "mountinfo")
             fdinfos = [each.read_text() for each in (process / "fdinfo").iterdir()]
             holes = marks.unmarked(mountinfo, fdinfos, settings, within=within, given_up=state.unwatchable)
         except OSError as error:  # it is just ending, or has closed what was about to be looked at

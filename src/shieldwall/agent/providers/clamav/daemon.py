@@ -30,6 +30,7 @@ from shieldwall.agent.broker.mounts import parse
 from shieldwall.agent.host.errors import HostError, ProgramError
 from shieldwall.agent.host.files import read_bytes
 from shieldwall.agent.host.in_time import HungError, in_time
+from shieldwall.agent.host.kernel_files import shown
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import systemd
 from shieldwall.agent.providers.base import ProviderError
@@ -229,7 +230,7 @@ def _look_at(pid: int) -> Daemon | None:
 
 
 def _refuse_fuse(program: Path) -> None:
-    listed = parse(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+    listed = parse(shown(Path("/proc/self/mountinfo")))
     on = max((mount for mount in listed if program.is_relative_to(mount.point)), key=lambda each: len(each.point))
     # Of two mounts at one place the later one is seen.
     kind = next(mount.kind for mount in reversed(listed) if mount.point == on.point)

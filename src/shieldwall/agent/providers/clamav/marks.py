@@ -68,7 +68,7 @@ def _seen(mountinfo: str) -> dict[str, _Numbered]:
     """
     mounts = [
         _Numbered(number=words[0], below=words[1], mount=mount)
-        for line in mountinfo.splitlines()
+        for line in mountinfo.split("\n")
         for words, mount in zip([line.split(" ", 2)], parse(line), strict=False)
     ]
     numbers = {each.number for each in mounts}
