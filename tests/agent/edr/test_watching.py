@@ -122,6 +122,33 @@ def test_what_the_agent_does_itself_is_known_by_its_control_group(tmp_path: Path
     assert not is_own(happened("x", pid=9, parent=None), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "group",
+    [
+        "/user.slice/user-1000.slice/user@1000.service/app.slice/shieldwall-applier.service",
+        "/user.slice/user-1000.slice/user@1000.service/system.slice/shieldwall-applier.service",
+        "/user.slice/user-1000.slice/user@1000.service/a\r0::/system.slice/shieldwall-applier.service",
+        "/system.slice/other.service/system.slice/shieldwall-applier.service",
+        "/system.slice/shieldwall-applier.service/below",
+    ],
+)
+def test_nobody_is_the_agent_by_a_control_group_of_the_same_name(tmp_path: Path, group: str) -> None:
+    for pid, its in ((1, "/init.scope"), (2, group)):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cgroup").write_text(f"12:memory:/system.slice/shieldwall-applier.service\n0::{its}\n")
+
+    assert not is_own(happened("x", pid=2, parent=2), tmp_path)
+
+
+@pytest.mark.parametrize("tree", ["0:", "1:name=systemd"])
+def test_the_agent_is_known_in_a_container_and_in_both_kinds_of_control_groups(tmp_path: Path, tree: str) -> None:
+    for pid, group in ((1, "/docker/1f/init.scope"), (2, "/docker/1f/system.slice/shieldwall-applier.service")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cgroup").write_text(f"{tree}:{group}\n")
+
+    assert is_own(happened("x", pid=2, parent=2), tmp_path)
+
+
 def test_a_finding_survives_the_spool() -> None:
     rule = load_rules()[0]
     finding = finding_of(rule, happened("identity", arguments=("a\0b", "\ud800x"), program="\x1b[31m"), str)

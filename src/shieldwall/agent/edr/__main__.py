@@ -25,6 +25,7 @@ from shieldwall.agent.edr.netlink import Listener
 from shieldwall.agent.edr.rules import Surroundings, load_rules
 from shieldwall.agent.edr.watching import Watch, lines
 from shieldwall.agent.edr.web_servers import WEB_USERS
+from shieldwall.agent.host.kernel_files import shown
 from shieldwall.trust import moments
 
 EXIT_UNAVAILABLE: Final = 69
@@ -36,6 +37,10 @@ MOST_AT_ONCE: Final = 4_000
 AUDITD: Final = "auditd.service"
 _OWN: Final = ("shieldwall-applier.service",)
 """What changes this device for its policies. The agent's network side changes nothing, and is watched like all."""
+_OF_SYSTEM: Final = "/system.slice/"
+_OF_INIT: Final = "/init.scope"
+_BY_SYSTEMD: Final = ("", "name=systemd")
+"""The trees of control groups that systemd keeps: that of version 2, which has no name, and its own of version 1."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,15 +97,21 @@ def is_own(event: AuditEvent, proc: Path = Path("/proc")) -> bool:
     auditd loads all rules anew when it starts, and nobody has to hear of that.
     """
     units = (*_OWN, AUDITD) if "CONFIG_CHANGE" in event.kinds else _OWN
-    return any(_is_of(units, proc / str(pid) / "cgroup") for pid in (event.pid, event.parent) if pid is not None)
+    top = next((group.removesuffix(_OF_INIT) for group in _groups(proc / "1") if group.endswith(_OF_INIT)), "")
+    own = {f"{top}{_OF_SYSTEM}{unit}" for unit in units}
+    # The whole way counts: below their own group people make groups of any name, ``systemd-run --user`` for instance.
+    pids = (pid for pid in (event.pid, event.parent) if pid is not None)
+    return any(group in own for pid in pids for group in _groups(proc / str(pid)))
 
 
-def _is_of(units: Sequence[str], cgroup: Path) -> bool:
+def _groups(process: Path) -> list[str]:
+    """Return the control groups of a process as systemd knows them, from the root; none of one that has ended."""
     try:
-        said = cgroup.read_text(encoding="utf-8", errors="replace")
-    except OSError:  # it has ended; whoever started it is asked as well
-        return False
-    return any(line.endswith(tuple(f"/{unit}" for unit in units)) for line in said.splitlines())
+        lines = shown(process / "cgroup").split("\n")
+    except OSError:  # whoever started it is asked as well
+        return []
+    fields = (line.split(":", 2) for line in lines if line.count(":") >= 2)
+    return [group.rstrip("/") for _, tree, group in fields if tree in _BY_SYSTEMD]
 
 
 def _nobody(_event: AuditEvent) -> bool:
