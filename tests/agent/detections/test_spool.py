@@ -5,8 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+from tests.support.private_namespaces import mount, privately
+
 from shieldwall.agent.detections import spool
+from shieldwall.agent.detections.handing import Handing
 from shieldwall.agent.detections.model import Action, Detection, Opener, Source, readable_path
+from shieldwall.contract.ids import TenantId
+
+TENANT = TenantId("0563bf7f-9a18-4f7b-8c26-fd7e917803f8")
 
 
 def detection(number: int, path: str = "/srv/file") -> Detection:
@@ -53,6 +60,28 @@ def test_a_line_that_a_crash_cut_off_costs_only_itself(tmp_path: Path) -> None:
         file.write(b'{"at":"2026-')
 
     assert spool.read(tmp_path) == (detection(1),)
+    spool.append(tmp_path, [detection(2)])
+    assert spool.read(tmp_path) == (detection(1), detection(2))
+
+
+@pytest.mark.root
+def test_what_a_full_disk_cut_off_takes_nothing_along_that_comes_later(tmp_path: Path) -> None:
+    def filled() -> None:
+        mount("-t", "tmpfs", "-o", "size=64k", "small", str(tmp_path))
+        spool.append(tmp_path, [detection(1)])
+        filler = tmp_path / "filler"
+        filler.write_bytes(b"x" * (64 * 1024 - 3 * 4096))
+        with pytest.raises(OSError, match="No space left"):
+            spool.append(tmp_path, [detection(2, "/" + "x" * 30_000)])
+        filler.unlink()
+
+        spool.append(tmp_path, [detection(3)])
+
+        assert spool.read(tmp_path) == (detection(1), detection(3))
+        batch = Handing(directory=tmp_path, new_name=lambda: "name").hand_over(TENANT, None)
+        assert [event.subject for event in batch.events] == ["Test.Marker.1", "Test.Marker.3"]
+
+    privately(filled)
 
 
 def test_a_name_that_is_no_text_is_told_all_the_same(tmp_path: Path) -> None:

@@ -51,15 +51,23 @@ def append_lines(directory: Path, stem: str, documents: Iterable[bytes], *, maxi
         path = directory / f"{stem}.jsonl"
         if path.exists() and path.stat().st_size + len(lines) > maximum_bytes:
             path.replace(directory / f"{stem}.1.jsonl")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOT_FOLLOWED | OURS_ALONE
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | NOT_FOLLOWED | OURS_ALONE
         descriptor = os.open(path, flags, 0o640)
         try:
-            view = memoryview(lines)
+            # What a crash or a full disk cut off must not take along what comes after it.
+            view = memoryview(lines if _ends_a_line(descriptor) else b"\n" + lines)
             while view:
                 view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _ends_a_line(descriptor: int) -> bool:
+    if os.lseek(descriptor, 0, os.SEEK_END) == 0:
+        return True
+    os.lseek(descriptor, -1, os.SEEK_END)
+    return os.read(descriptor, 1) == b"\n"
 
 
 def read(directory: Path) -> tuple[Detection, ...]:
