@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import threading
 import time
 import weakref
@@ -12,10 +13,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from tests.support.private_mounts import in_private_mounts
+from tests.support.private_namespaces import privately
 from tests.support.silent_mounts import silent
 
 from shieldwall.agent.host import in_time as looking
-from shieldwall.agent.host.errors import ProgramError, RefusedFileError
+from shieldwall.agent.host.errors import HostError, ProgramError, RefusedFileError
 from shieldwall.agent.host.in_time import HungError, in_time
 from shieldwall.agent.host.local import LocalHost
 
@@ -32,6 +34,22 @@ def test_what_was_found_or_went_wrong_comes_back_as_it_was() -> None:
     assert in_time("a", lambda: 7) == 7
     with pytest.raises(RefusedFileError, match="odd"):
         in_time("a", lambda: _raise(RefusedFileError("odd")))
+
+
+@pytest.mark.root
+def test_where_no_thread_can_be_started_the_machine_refuses(tmp_path: Path) -> None:
+    """Whoever looks knows what to do about a machine that refuses, and not what to do about anything else."""
+    (tmp_path / "file").write_bytes(b"x")
+
+    def pressed() -> None:
+        looking._idle.clear()
+        os.setuid(65_534)
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        with pytest.raises(HostError, match="Nothing can be looked at"):
+            LocalHost(tmp_path).read_file(PurePosixPath("/file"))
+
+    tmp_path.chmod(0o755)
+    privately(pressed)
 
 
 def test_a_look_that_hangs_is_left_and_not_begun_again_until_it_ends(never: threading.Event) -> None:

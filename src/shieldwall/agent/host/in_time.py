@@ -97,6 +97,7 @@ def in_time(what: str, look: Callable[[], T], *, seconds: float = LOOK_SECONDS) 
 
     Raises:
         HungError: It did not end within ``seconds``, or still hangs since somebody looked before.
+        HostError: There is no room for a thread to look.
     """
     left_behind = [each for each in threading.enumerate() if isinstance(each, _Looker) and each.is_left_behind]
     if any(each.name == what for each in left_behind):
@@ -122,5 +123,8 @@ def _looker() -> _Looker:
             if looker.is_alive():  # none is in the child of a fork, whichever thread forked
                 return looker
     looker = _Looker()
-    looker.start()
+    try:
+        looker.start()
+    except RuntimeError as error:  # as many processes and threads as the system, or its memory, has room for
+        raise HostError(f"Nothing can be looked at: {error}.") from error
     return looker
