@@ -11,6 +11,8 @@ import pytest
 from tests.support.simulated_agent import MemoryEnforcer, SimulatedAgent, a_policy
 from tests.support.simulated_gateway import NOON, SimulatedGateway
 
+from shieldwall.agent.applier.pin import Pin, PinFile
+from shieldwall.agent.host.errors import DiskFullError
 from shieldwall.agent.service.attempts import MOST_WAITING
 from shieldwall.agent.service.errors import GatewayUnreachableError, TamperProtectedError
 from shieldwall.agent.service.exit_codes import exit_code
@@ -222,6 +224,26 @@ def test_while_there_is_time_for_troubleshooting_changes_stay_and_then_all_goes_
     assert protected.enforcer.now[FIREWALL] == "on"
     protected.check_in()
     assert told(gateway) == [], "it was allowed"
+
+
+def test_a_full_disk_prolongs_nothing(
+    protected: SimulatedAgent, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may fill one, and what is protected would stay open for as long."""
+    troubleshoot(protected, gateway, hours=1)
+    protected.enforcer.now[FIREWALL] = "off"
+    minute_by_minute(protected, 1)
+
+    def refuses(_file: PinFile, _pin: Pin) -> None:
+        raise DiskFullError("The disk is full.")
+
+    monkeypatch.setattr(PinFile, "put", refuses)
+
+    minute_by_minute(protected, 58)
+    assert protected.enforcer.now[FIREWALL] == "off"
+    with pytest.raises(DiskFullError):
+        minute_by_minute(protected, 2)
+    assert protected.enforcer.now[FIREWALL] == "on", "that it is could not be noted, so it is looked at again"
 
 
 def test_what_the_server_sends_meanwhile_waits_until_the_time_is_over(
