@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pytest
@@ -32,11 +32,14 @@ from tests.support.setting_strategies import desired_settings
 from tests.support.systemd_host import SystemdHost
 
 from shieldwall.agent.edr.rules import KEY
+from shieldwall.agent.host.errors import HostError
+from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.audit import AuditProvider
 from shieldwall.agent.providers.audit import profile as at
-from shieldwall.agent.providers.audit.kernel import BEFORE, AuditRefusedError
+from shieldwall.agent.providers.audit.kernel import BEFORE
 from shieldwall.agent.providers.audit.packs import BEHAVIOR_PACKS, PACKS
-from shieldwall.agent.providers.audit.rendering import LOCK, MEMORY, READER, READER_UNIT, READER_WANTED, RULES
+from shieldwall.agent.providers.audit.rendering import EXCLUDED, LOCK, MEMORY, READER, READER_UNIT, READER_WANTED, RULES
+from shieldwall.agent.providers.audit_loading import AuditRefusedError
 from shieldwall.agent.providers.base import Desired, Surroundings
 from shieldwall.contract.ids import SettingId
 
@@ -274,6 +277,56 @@ def test_rules_that_stay_are_named_and_taken_out_the_next_time() -> None:
     assert kernel.values == before
 
 
+def test_rules_that_stay_keep_others_from_being_loaded_beside_them() -> None:
+    """What is left out no more would go on being left out."""
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    rendered = apply(host, provider, {**ON, name("excludedprograms"): ("/usr/bin/rsync",)})
+    kernel.overhears[EXCLUDED] = 3
+
+    with pytest.raises(AuditRefusedError, match=EXCLUDED):
+        apply(host, provider, ON, dict(rendered.kept))
+
+
+def test_a_list_of_rules_that_did_not_come_is_no_empty_one() -> None:
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    rendered = apply(host, provider, ON)
+    silent = True
+
+    def auditctl(words: Sequence[str], stdin: bytes) -> Completed:
+        return Completed(returncode=0, stdout=b"", stderr=b"") if silent and words == ["-l"] else kernel(words, stdin)
+
+    host.programs["auditctl"] = auditctl
+    with pytest.raises(HostError, match="before the kernel had answered"):
+        apply(host, provider, {}, dict(rendered.kept))
+    assert kernel.rules
+    assert {each.effective for each in provider.observe(host, ON).values()} == {None}
+
+    silent = False
+    provider.activate(host)
+    assert kernel.rules == []
+
+
+def test_a_directory_that_comes_later_is_watched_soon(tmp_path: Path) -> None:
+    kernel, wanted = Kernel(), {**ON, **choices(packs_identity="true", packs_authentication="true")}
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    host.locate = lambda path: tmp_path.joinpath(*path.parts[1:])  # type: ignore[method-assign]
+    host.locate(PurePosixPath("/run/systemd/system")).mkdir(parents=True)
+    kernel.takes = lambda rule: "sudoers.d" not in rule or (tmp_path / "etc/sudoers.d").is_dir()
+    apply(host, provider, wanted)
+    assert not [rule for rule in kernel.rules if "sudoers.d" in rule]
+    assert provider.supervise(host, wanted) == []
+
+    (tmp_path / "etc/sudoers.d").mkdir(parents=True)
+
+    assert seen(host, provider, wanted)["audit.packs.identity"] == (False, "auditRuleMissing")
+    assert seen(host, provider, wanted)["audit.packs.authentication"] == (True, "")
+    assert provider.supervise(host, wanted) == ["Audit rules were gone from the kernel, and are loaded again."]
+    assert seen(host, provider, wanted)["audit.packs.identity"] == (True, "")
+    assert provider.supervise(host, wanted) == []
+
+
 def test_what_holds_is_asked_of_the_kernel() -> None:
     kernel = Kernel()
     host, provider = (
@@ -312,6 +365,24 @@ def test_what_holds_is_asked_of_the_kernel() -> None:
     kernel.values["enabled"] = "1"
     host.active.clear()  # type: ignore[attr-defined]
     assert seen(host, provider, ON)[at.ENABLED] == (False, "readerDown")
+
+
+def test_a_rule_of_others_about_the_same_place_is_not_the_policys() -> None:
+    kernel = Kernel()
+    host, provider = a_host(kernel), AuditProvider(catalog())
+    wanted = {**ON, name("watches"): (watch("/srv/c", "write"), watch("/srv/d/", "read", key="mine"))}
+    apply(host, provider, wanted)
+    assert seen(host, provider, wanted)[at.WATCHES] == (True, "")
+
+    kernel.rules = [
+        "-w /srv/c -p x -k theirs",
+        f"-a never,exit -S all -F dir=/srv/d -F key={EXCLUDED}",
+        *(rule for rule in kernel.rules if "/srv/" not in rule),
+    ]
+
+    observation = provider.observe(host, wanted)[name("watches")]
+    assert (observation.effective, observation.code) == (False, "watchMissing")
+    assert "/srv/c, /srv/d/" in observation.reason
 
 
 def test_programs_that_ran_before_are_not_seen_and_that_is_said() -> None:

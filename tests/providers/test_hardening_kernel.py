@@ -167,8 +167,9 @@ def test_audit_modes_need_auditd_and_are_rules_with_a_key() -> None:
 
     def auditctl(arguments: list[str], _stdin: bytes) -> Completed:
         loaded.append(list(arguments))
-        listing = {"-s": b"enabled 1\n", "-l": b"-a always,exit -S ptrace -F key=shieldwall_restrictPtrace\n"}
-        return Completed(returncode=0, stdout=listing.get(arguments[0], b""), stderr=b"")
+        is_gone = next((call[0] == "-D" for call in reversed(loaded) if call[0] in {"-D", "-R"}), False)
+        held = b"No rules\n" if is_gone else b"-a always,exit -S ptrace -F key=shieldwall_restrictPtrace\n"
+        return Completed(returncode=0, stdout={"-s": b"enabled 1\n", "-l": held}.get(arguments[0], b""), stderr=b"")
 
     host = pretended()
     host.files[AUDITD] = b""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -21,9 +23,10 @@ from tests.support.hardening import (
 from tests.support.memory_host import MemoryHost
 from tests.support.provider_conformance import ProviderConformance
 
+from shieldwall.agent.host.errors import ProgramError
 from shieldwall.agent.host.local import LocalHost
 from shieldwall.agent.host.ports import Completed
-from shieldwall.agent.providers.audit_loading import AUDITD, load, observe
+from shieldwall.agent.providers.audit_loading import AUDITD, AuditRefusedError, load, observe
 from shieldwall.agent.providers.audit_rules import Calls, Unwatched, Watch, is_usable, keys_in, rules_file
 from shieldwall.agent.providers.base import Desired
 from shieldwall.agent.providers.hardening import (
@@ -125,24 +128,27 @@ def test_keys_are_found_in_both_notations() -> None:
         (b"enabled 0\n", b"-w /x -p r -k ours\n", False, "auditOff"),
         (b"enabled 1\n", b"No rules\n", False, "auditRuleMissing"),
         (b"enabled 2\n", b"No rules\n", False, "auditLocked"),
+        (b"enabled 1\n", b"", None, "programFailed"),
     ],
 )
 def test_whether_it_is_in_force_is_asked_of_the_kernel(
-    status: bytes, listing: bytes, effective: bool, code: str
+    status: bytes, listing: bytes, effective: bool | None, code: str
 ) -> None:
     calls: list[str] = []
 
     def auditctl(words: list[str], _stdin: bytes) -> Completed:
         calls.append(words[0])
-        return Completed(returncode=0, stdout={"-s": status, "-l": listing}.get(words[0], b""), stderr=b"")
+        held = b"No rules\n" if "-D" in calls else listing
+        return Completed(returncode=0, stdout={"-s": status, "-l": held}.get(words[0], b""), stderr=b"")
 
     host = MemoryHost({PurePosixPath("/f"): b""}, programs={"auditctl": auditctl})  # type: ignore[dict-item]
 
-    seen = observe(host, "ours")
-    load(host, PurePosixPath("/f"), ["ours"])
+    seen = observe(host, PurePosixPath("/f"), "ours")
+    with contextlib.nullcontext() if listing else pytest.raises(ProgramError, match="before the kernel had answered"):
+        load(host, PurePosixPath("/f"), ["ours"])
 
     assert (seen.effective, seen.code) == (effective, code)
-    assert ("-R" in calls) == (status != b"enabled 2\n")
+    assert ("-R" in calls) == (status != b"enabled 2\n" and listing != b"")
 
 
 @pytest.fixture
@@ -204,12 +210,52 @@ def test_a_rule_about_what_is_missing_keeps_no_later_one_out(tmp_path: Path) -> 
     assert missing.key not in keys_in(listing())
 
 
+@pytest.mark.root
+@pytest.mark.audit
+@pytest.mark.usefixtures("kernel")
+def test_a_directory_that_goes_and_comes_back_is_missed_until_it_is_watched_again(tmp_path: Path) -> None:
+    """As a package does that is removed and put back; the kernel's other rules of the same key hide nothing."""
+    host = LocalHost(Path("/"), program_directories=[Path("/usr/sbin")])
+    path, key = PurePosixPath(f"{tmp_path}/test.rules"), PROVIDER.key("blockWebShellCreation")
+    stays, goes = tmp_path / "stays", tmp_path / "goes"
+    for place in (stays, goes):
+        place.mkdir()
+    watches = [Watch(key=key, path=f"{place}/", access="wa", unless=("/usr/bin/dpkg",)) for place in (stays, goes)]
+    host.write_file(path, rules_file([Unwatched(key=key, path=f"{goes}/cache/", access="wa"), *watches]))
+    load(host, path, [key])
+    assert observe(host, path, key).code in {"", "auditOff"}
+
+    shutil.rmtree(goes)
+    assert str(goes) not in listing(), "the kernel drops a rule with its directory"
+    assert observe(host, path, key).code in {"", "auditOff"}
+    goes.mkdir()
+
+    seen = observe(host, path, key)
+    assert (seen.effective, seen.code) == (False, "auditRuleMissing")
+    assert str(goes) in seen.reason
+    load(host, path, [key])
+    assert str(goes) in listing()
+    assert observe(host, path, key).code in {"", "auditOff"}
+
+
+def test_rules_that_stay_are_named() -> None:
+    def auditctl(words: list[str], _stdin: bytes) -> Completed:
+        said = {"-s": b"enabled 1\n", "-l": b"-w /x -p r -k ours\n"}.get(words[0], b"")
+        return Completed(returncode=0, stdout=said, stderr=b"")
+
+    host = MemoryHost({}, programs={"auditctl": auditctl})  # type: ignore[dict-item]
+
+    with pytest.raises(AuditRefusedError, match="rules of ours"):
+        load(host, PurePosixPath("/f"), ["ours"])
+
+
 def test_the_wish_to_audit_reaches_the_kernel_through_the_provider() -> None:
     loaded: list[tuple[str, ...]] = []
 
     def auditctl(words: list[str], _stdin: bytes) -> Completed:
         loaded.append(tuple(words))
-        return Completed(returncode=0, stdout=b"enabled 1\n" if words[0] == "-s" else b"", stderr=b"")
+        said = {"-s": b"enabled 1\n", "-l": b"No rules\n"}.get(words[0], b"")
+        return Completed(returncode=0, stdout=said, stderr=b"")
 
     host = MemoryHost({AUDITD: b""}, programs={"auditctl": auditctl})  # type: ignore[dict-item]
     rendered = apply(host, PROVIDER, AUDITED)

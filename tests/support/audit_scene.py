@@ -84,6 +84,8 @@ class Kernel:
         self.overhears: Counter[str] = Counter()
         """How many times yet nothing is deleted of a key, though auditctl says so: the list of rules came too late."""
         self.read: Callable[[str], bytes | None] = lambda _path: None
+        self.takes: Callable[[str], bool] = lambda _rule: True
+        """Whether a rule is taken: one about a directory that is not there is not."""
 
     def __call__(self, words: Sequence[str], _stdin: bytes) -> Completed:
         if self.refuses:
@@ -113,7 +115,7 @@ class Kernel:
         options |= {"-f": "failure", "-e": "enabled"}
         match words:
             case ["-a", *_]:
-                self.rules.append(" ".join(words))
+                self.rules += filter(self.takes, [" ".join(words)])
             case ["--loginuid-immutable"]:
                 self.values["loginuid_immutable"] = "1 locked"
             case [option, value] if option in options:

@@ -21,6 +21,7 @@ _HEADING: Final = """\
 -c
 """
 _UNUSABLE: Final = re.compile(r"[\s\"'\\]")
+_PLACE: Final = re.compile(r"(?:^-w |-F (path|dir)=)(\S+)")
 _KEY: Final = re.compile(r"(?:-F key=|-k )(\S+)")
 
 
@@ -89,6 +90,14 @@ class Calls(Struct, frozen=True, kw_only=True):
 AuditRule: TypeAlias = Watch | Unwatched | Unseen | Calls
 
 
+class Place(Struct, frozen=True):
+    """Where rules with a key write something down: a file, or a directory with all that is below it."""
+
+    key: str
+    path: str
+    is_directory: bool
+
+
 def is_usable(path: str) -> bool:
     """Say whether a path can stand in a rule."""
     return path.startswith("/") and not _UNUSABLE.search(path)
@@ -97,6 +106,17 @@ def is_usable(path: str) -> bool:
 def rules_file(rules: Iterable[AuditRule]) -> bytes:
     """Write a file for ``/etc/audit/rules.d``. Pure; equal rules give equal bytes."""
     return (_HEADING + "".join(f"{line}\n" for rule in rules for line in rule.lines())).encode()
+
+
+def places_in(rules: str) -> frozenset[Place]:
+    """Return the places of rules, as a file of them or ``auditctl -l`` shows them; exceptions are none."""
+    found = []
+    for line in rules.split("\n"):
+        place, key = _PLACE.search(line), _KEY.search(line)
+        if place is not None and key is not None and not line.startswith("-a never"):
+            is_directory = place[1] == "dir" or place[2].endswith("/")
+            found.append(Place(key=key[1], path=place[2].rstrip("/") or "/", is_directory=is_directory))
+    return frozenset(found)
 
 
 def keys_in(listing: str) -> frozenset[str]:

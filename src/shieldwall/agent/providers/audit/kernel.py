@@ -12,9 +12,8 @@ from msgspec import Struct
 from shieldwall.agent.edr.rules import KEY
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
-from shieldwall.agent.providers.audit_loading import listing, take_out
+from shieldwall.agent.providers.audit_loading import AuditRefusedError, listing, refuse_left, take_out
 from shieldwall.agent.providers.audit_rules import keys_in
-from shieldwall.agent.providers.base import ProviderError
 from shieldwall.contract.kinds import learned
 
 BEFORE: Final = PurePosixPath("/var/lib/shieldwall-applier/audit-before.json")
@@ -27,13 +26,6 @@ _GIVEN_BACK: Final = {
     "rate_limit": "-r",
     "failure": "-f",
 }
-
-
-class AuditRefusedError(ProviderError):
-    """The kernel did not take what auditctl asked of it."""
-
-    code = "auditRefused"
-    remedy = "Look at what auditctl -s and auditctl -l say on the device; in a container the audit belongs to the host."
 
 
 class Kernel(Struct, frozen=True, kw_only=True):
@@ -62,7 +54,7 @@ class Kernel(Struct, frozen=True, kw_only=True):
 
     def listing(self) -> Sequence[str]:
         """Return the rules that the kernel holds. Raises: HostError."""
-        return [line for line in listing(self.host, self.auditctl).splitlines() if line.startswith("-")]
+        return [line for line in listing(self.host, self.auditctl).split("\n") if line.startswith("-")]
 
     def our_keys(self) -> frozenset[str]:
         """Return the keys of our rules that the kernel holds. Raises: HostError."""
@@ -71,10 +63,14 @@ class Kernel(Struct, frozen=True, kw_only=True):
     def load(self, rules: PurePosixPath, *, lock: bool) -> None:
         """Make the kernel hold the rules of a file in the place of all of ours, and write down what they find.
 
-        What this machine lacks is passed over. Raises: HostError; AuditRefusedError: it is not switched on.
+        What this machine lacks is passed over.
+
+        Raises:
+            AuditRefusedError: Rules of before stay, or it is not switched on.
+            HostError: auditctl did not run to its end.
         """
         self._remember()
-        self._remove()
+        refuse_left(self._remove())
         self._tell("-R", str(self.host.locate(rules)))
         if self.status()["enabled"] == "0" and not self._tell("-e", "1"):
             raise AuditRefusedError("Auditing cannot be switched on.")
@@ -88,8 +84,7 @@ class Kernel(Struct, frozen=True, kw_only=True):
             AuditRefusedError: some rules stay; nothing is given back yet.
             HostError: auditctl did not run to its end.
         """
-        if left := self._remove():
-            raise AuditRefusedError(f"The kernel does not let go of the rules of {', '.join(sorted(left))}.")
+        refuse_left(self._remove())
         content = self.host.read_file(BEFORE)
         if content is None:
             return

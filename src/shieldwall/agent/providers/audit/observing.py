@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import systemd
 from shieldwall.agent.providers.audit import profile as at
-from shieldwall.agent.providers.audit.kernel import LOCKED, AuditRefusedError, Kernel
+from shieldwall.agent.providers.audit.kernel import LOCKED, Kernel
 from shieldwall.agent.providers.audit.packs import BEHAVIOR_PACKS, key_of
 from shieldwall.agent.providers.audit.profile import Profile
-from shieldwall.agent.providers.audit.rendering import EXCLUDED, READER, left_out, packs
-from shieldwall.agent.providers.audit_rules import keys_in
+from shieldwall.agent.providers.audit.rendering import EXCLUDED, READER, RULES, left_out, packs, watched
+from shieldwall.agent.providers.audit_loading import AuditRefusedError, lost, unwatched
+from shieldwall.agent.providers.audit_rules import keys_in, places_in
 from shieldwall.agent.providers.base import Observation
 
 _COMMAND_LINE: Final = PurePosixPath("/proc/cmdline")
@@ -40,6 +41,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Whether what reads runs; ``None`` where nothing could run it."""
     from_start: bool
     """Whether the kernel audited from its start on (``audit=1``)."""
+    lost: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By key, places that are there and that no rule is about, although one should be."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -55,8 +58,9 @@ def look(host: Host) -> Seen:
     reader = None
     if systemd.runs(host):
         reader = systemd.show(host, READER, "ActiveState").get("ActiveState") == "active"
-    words = (host.read_file(_COMMAND_LINE) or b"").split()
-    return Seen(status=kernel.status(), rules=kernel.listing(), reader=reader, from_start=b"audit=1" in words)
+    words, rules = (host.read_file(_COMMAND_LINE) or b"").split(), kernel.listing()
+    gone = lost(host, host.read_file(RULES), "\n".join(rules))
+    return Seen(status=kernel.status(), rules=rules, reader=reader, from_start=b"audit=1" in words, lost=gone)
 
 
 def observe(host: Host, profile: Profile, places: Mapping[str, Any]) -> Mapping[str, Observation]:
@@ -107,9 +111,9 @@ def _enabled(seen: Seen) -> Observation:
 
 
 def _behavior(seen: Seen) -> Observation:
-    missing = [pack for pack in BEHAVIOR_PACKS if key_of(pack) not in seen.keys]
-    if missing:
-        return _loaded(seen, key_of(missing[0]))
+    for pack in BEHAVIOR_PACKS:
+        if (loaded := _loaded(seen, key_of(pack))).effective is not True:
+            return loaded
     found = _enabled(seen)
     if found.effective is not True:
         return found
@@ -118,11 +122,12 @@ def _behavior(seen: Seen) -> Observation:
 
 
 def _loaded(seen: Seen, key: str) -> Observation:
-    if key in seen.keys:
+    missing = unwatched(seen.lost.get(key, ())) if key in seen.keys else "The kernel does not hold the audit rules."
+    if not missing:
         return _FINE
     if seen.status["enabled"] == LOCKED:
         return _LOCKED
-    return Observation(effective=False, code="auditRuleMissing", reason="The kernel does not hold the audit rules.")
+    return Observation(effective=False, code="auditRuleMissing", reason=missing)
 
 
 def _left_out(seen: Seen, profile: Profile, place: str) -> Observation:
@@ -140,11 +145,11 @@ def _left_out(seen: Seen, profile: Profile, place: str) -> Observation:
 
 
 def _watches(seen: Seen, profile: Profile) -> Observation:
-    text = "\n".join(f"{rule} " for rule in seen.rules)
+    held = {(place.key, place.path) for place in places_in("\n".join(seen.rules))}  # of our keys: others leave sooner
     missing = [
-        item["path"]
-        for item in profile.items(at.WATCHES)
-        if not any(f"{form}{item['path'].rstrip('/')}{end}" in text for form in _FORMS for end in (" ", "/ "))
+        rule.path
+        for _, rule in watched(profile.items(at.WATCHES))
+        if (rule.key, rule.path.rstrip("/") or "/") not in held
     ]
     if not missing:
         return _FINE
@@ -153,9 +158,6 @@ def _watches(seen: Seen, profile: Profile) -> Observation:
     named = ", ".join(missing[:5])
     reason = f"The kernel does not watch {named}: a directory has to be there before it can be watched."
     return Observation(effective=False, code="watchMissing", reason=reason[:512])
-
-
-_FORMS: Final = ("-w ", "-F path=", "-F dir=")
 
 
 def _control(seen: Seen, profile: Profile, place: str) -> Observation:

@@ -12,10 +12,10 @@ from shieldwall.agent.host.errors import HostError
 from shieldwall.agent.host.in_time import HungError, in_time
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers import systemd, whole_files
-from shieldwall.agent.providers.audit.kernel import LOCKED, NOT_INSTALLED, AuditRefusedError, Kernel, unavailable
+from shieldwall.agent.providers.audit.kernel import LOCKED, NOT_INSTALLED, Kernel, unavailable
 from shieldwall.agent.providers.audit.observing import observe
 from shieldwall.agent.providers.audit.packs import Machine
-from shieldwall.agent.providers.audit.profile import Vocabulary
+from shieldwall.agent.providers.audit.profile import Profile, Vocabulary
 from shieldwall.agent.providers.audit.rejecting import sorted_out
 from shieldwall.agent.providers.audit.rendering import (
     LOCK,
@@ -28,6 +28,8 @@ from shieldwall.agent.providers.audit.rendering import (
     pack_keys,
 )
 from shieldwall.agent.providers.audit.surveying import PASSWD, survey
+from shieldwall.agent.providers.audit_loading import AuditRefusedError, lost
+from shieldwall.agent.providers.audit_rules import keys_in
 from shieldwall.agent.providers.base import Desired, Files, Kept, Observation, Rendered, Support, Surroundings
 from shieldwall.catalog.model import Catalog
 from shieldwall.contract.ids import SettingId
@@ -50,7 +52,7 @@ class AuditProvider:
         self._told: tuple[bytes | None, bytes | None] | None = None
         """The unit's files as systemd was told of them last: a reload costs the whole machine."""
         self._hopeless: frozenset[str] = frozenset()
-        """Keys of packs of which this machine takes no rule: they are not loaded again every minute."""
+        """Keys of packs, and places, of which this machine takes no rule: they are not loaded again every minute."""
         self._looks = 0
         self._loads: list[int] = []
         """At which looks, which are a minute apart, rules were loaded again."""
@@ -152,12 +154,12 @@ class AuditProvider:
             return ()
         done: list[str] = []
         enabled = kernel.status()["enabled"]
-        missing = frozenset(pack_keys(profile).values()) - kernel.our_keys()
+        missing = _missing(host, kernel, profile)
         self._looks += 1
         is_wrong = enabled == "0" or bool(missing - self._hopeless)
         if is_wrong and enabled != LOCKED and self._may_load_again(done):
             kernel.load(RULES, lock=host.read_file(LOCK) is not None)
-            self._hopeless = still = frozenset(pack_keys(profile).values()) - kernel.our_keys()
+            self._hopeless = still = _missing(host, kernel, profile)
             if enabled == "0":
                 done.append("Auditing had been switched off, and is on again.")
             if missing - still:
@@ -191,6 +193,13 @@ class AuditProvider:
             self._told = unit
         if unit[0] is not None:
             systemd.call(host, "restart", READER)
+
+
+def _missing(host: Host, kernel: Kernel, profile: Profile) -> frozenset[str]:
+    """Return the keys of packs of which the kernel holds no rule, and the places that are there and not watched."""
+    held = "\n".join(kernel.listing())
+    places = (path for gone in lost(host, host.read_file(RULES), held).values() for path in gone)
+    return frozenset(pack_keys(profile).values()) - keys_in(held) | frozenset(places)
 
 
 def has_keys(host: Host) -> Any:

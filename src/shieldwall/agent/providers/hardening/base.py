@@ -224,8 +224,12 @@ class AuditingProvider(HardeningProvider):
         return f"shieldwall_{rule}"
 
     def load_audit(self, host: Host) -> None:
-        """Make the kernel hold our audit rules as the file has them. Raises: HostError."""
+        """Make the kernel hold our audit rules as the file has them. Raises: AuditRefusedError, HostError."""
         audit_loading.load(host, self.audit_file, [self.key(rule) for rule in sorted(self.rules)])
+
+    def observe_audit(self, host: Host, rule: str) -> Observation:
+        """Say whether the kernel writes down what a rule is about."""
+        return audit_loading.observe(host, self.audit_file, self.key(rule))
 
     def audit_refusal(self, files: Files) -> Refusal | None:
         """Say why nothing can be audited here, if so. Pure."""

@@ -9,7 +9,6 @@ from typing import Final
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.audit_loading import AUDITD
-from shieldwall.agent.providers.audit_loading import observe as observe_audit
 from shieldwall.agent.providers.audit_rules import Watch
 from shieldwall.agent.providers.audit_rules import rules_file as audit_file_of
 from shieldwall.agent.providers.base import Files, Observation, ProviderError
@@ -137,7 +136,7 @@ class FapolicydProvider(AuditingProvider):
     def effect(self, host: Host, rule: str, rules: Rules) -> Observation:
         """Try what our first rule denies: where it is denied, all of them are in force."""
         if rule == CREDENTIAL and rules.mode(rule) is Mode.AUDIT:
-            return observe_audit(host, self.key(rule))
+            return self.observe_audit(host, rule)
         program = host.find_program(PurePosixPath(CANARY_PROGRAM).name)
         if program is None:
             return Observation(effective=None, code="notShown", reason="There is no cksum to try it with.")

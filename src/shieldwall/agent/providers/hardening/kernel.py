@@ -9,7 +9,6 @@ from typing import Final
 from shieldwall.agent.host.kernel_files import is_read_only
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.audit_loading import AUDITD
-from shieldwall.agent.providers.audit_loading import observe as observe_audit
 from shieldwall.agent.providers.audit_rules import AuditRule, Calls, rules_file
 from shieldwall.agent.providers.base import Desired, Files, Kept, Observation
 from shieldwall.agent.providers.hardening import interfaces, irreversible
@@ -137,7 +136,7 @@ class KernelProvider(AuditingProvider):
     def effect(self, host: Host, rule: str, rules: Rules) -> Observation:
         """Ask the kernel: its value is the effect."""
         if rules.mode(rule) is Mode.AUDIT:
-            return observe_audit(host, self.key(rule))
+            return self.observe_audit(host, rule)
         if rule in irreversible.LOCKS:
             return irreversible.observe(host, irreversible.LOCKS[rule])
         if rule == "restrictPtrace" and rules.ptrace_scope == 3:

@@ -8,7 +8,6 @@ from typing import Final
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.audit_loading import AUDITD
-from shieldwall.agent.providers.audit_loading import observe as observe_audit
 from shieldwall.agent.providers.audit_rules import Calls, rules_file
 from shieldwall.agent.providers.base import Files, Observation
 from shieldwall.agent.providers.hardening import irreversible, systemd
@@ -97,7 +96,7 @@ class ModulesProvider(AuditingProvider):
         """Ask modprobe what it would do, and the kernel what it has loaded."""
         if rule == LOCKED:
             is_audited = rules.mode(rule) is Mode.AUDIT
-            return observe_audit(host, self.key(rule)) if is_audited else _observed_lock(host)
+            return self.observe_audit(host, rule) if is_audited else _observed_lock(host)
         modprobe = host.find_program("modprobe")
         if modprobe is None:
             return Observation(effective=None, code="notShown", reason="There is no modprobe to ask.")

@@ -8,7 +8,6 @@ from typing import Final
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.audit_loading import AUDITD
-from shieldwall.agent.providers.audit_loading import observe as observe_audit
 from shieldwall.agent.providers.audit_rules import AuditRule, Unwatched, Watch, is_usable, rules_file
 from shieldwall.agent.providers.base import Files, Observation
 from shieldwall.agent.providers.hardening import mounting, systemd
@@ -122,7 +121,7 @@ class MountsProvider(AuditingProvider):
     def effect(self, host: Host, rule: str, rules: Rules) -> Observation:
         """Ask the kernel for the flags of every mount concerned."""
         if rules.mode(rule) is Mode.AUDIT:
-            return observe_audit(host, self.key(rule))
+            return self.observe_audit(host, rule)
         plan = _only(rule, plan_of(rules))
         if host.read_file(mounting.mounts_file(host)) is None:
             return Observation(effective=None, code="notShown", reason="The kernel shows no mounts here.")

@@ -9,7 +9,6 @@ from typing import Final
 
 from shieldwall.agent.host.ports import Host
 from shieldwall.agent.providers.audit_loading import AUDITD
-from shieldwall.agent.providers.audit_loading import observe as observe_audit
 from shieldwall.agent.providers.audit_rules import AuditRule, Unwatched, Watch, is_usable, rules_file
 from shieldwall.agent.providers.base import Files, Observation
 from shieldwall.agent.providers.hardening import watched_places as known
@@ -66,7 +65,7 @@ class WatchesProvider(AuditingProvider):
 
     def effect(self, host: Host, rule: str, rules: Rules) -> Observation:  # noqa: ARG002
         """Ask the kernel whether it holds them."""
-        return observe_audit(host, self.key(rule))
+        return self.observe_audit(host, rule)
 
     def _watches(self, rule: str, rules: Rules) -> list[AuditRule]:
         key, excluded = self.key(rule), rules.exclusions(rule)
