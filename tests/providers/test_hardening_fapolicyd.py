@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -24,13 +24,21 @@ from tests.support.hardening import (
     setting,
 )
 from tests.support.memory_host import MemoryHost
-from tests.support.private_namespaces import execution, privately
+from tests.support.private_namespaces import execution, mount, privately
 from tests.support.provider_conformance import ProviderConformance
 
+from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.audit_loading import AUDITD
 from shieldwall.agent.providers.base import Desired, Files
 from shieldwall.agent.providers.hardening import FapolicydProvider
-from shieldwall.agent.providers.hardening.fapolicyd import CONFIGURATION, ENABLED, RULES, STARTED, FapolicydError
+from shieldwall.agent.providers.hardening.fapolicyd import (
+    COMPILED,
+    CONFIGURATION,
+    ENABLED,
+    RULES,
+    STARTED,
+    FapolicydError,
+)
 
 PROVIDER = FapolicydProvider(catalog())
 HERE: Files = {CONFIGURATION: b"permissive = 0\n", PurePosixPath("/etc/debian_version"): b"12.5\n"}
@@ -243,6 +251,66 @@ def test_a_web_server_starts_no_shell_and_passwords_are_read_by_those_who_must()
         seen = PROVIDER.observe(host, wanted)
         assert seen[setting("blockCredentialAccess")].effective is True
         assert seen[setting("blockShellFromNetworkServices")].effective is True
+
+    with_daemon(check)
+
+
+@pytest.mark.parametrize(
+    ("compiled", "code"),
+    [
+        (lambda ours: b"## made from others\n%langs=x\n" + ours + b"deny perm=any all : all\n", ""),
+        (lambda ours: ours.replace(b"\n", b"\n\n"), ""),
+        (lambda ours: ours[: len(ours) // 2], "rulesNotCompiled"),
+        (lambda ours: ours.replace(b"dir=/tmp/", b"dir=/elsewhere/", 1), "rulesNotCompiled"),
+        (lambda _ours: b"", "rulesNotCompiled"),
+        (lambda _ours: None, "rulesNotCompiled"),
+    ],
+    ids=["among others", "with empty lines", "half of it", "of another policy", "empty", "gone"],
+)
+def test_the_first_rule_alone_proves_nothing_of_the_others(
+    compiled: Callable[[bytes], bytes | None], code: str
+) -> None:
+    """fagenrules ends well on a disk without room, and leaves half of the rules, or those of before."""
+    wanted = modes(blockUntrustedScripts="block")
+    rendered = PROVIDER.render(HERE, wanted, {})
+    ours = rendered.files[RULES] or b""
+    found = {**rendered.files, COMPILED: compiled(ours)}
+
+    def cksum(_words: Sequence[str], _stdin: bytes) -> Completed:
+        return Completed(returncode=1, stdout=b"", stderr=b"cksum: Operation not permitted\n")
+
+    files = {path: content for path, content in found.items() if content is not None}
+    host = MemoryHost(files, programs={"cksum": cksum})
+
+    seen = PROVIDER.observe(host, wanted)[setting("blockUntrustedScripts")]
+
+    assert (seen.effective, seen.code) == (not code, code)
+
+
+@pytest.mark.root
+@pytest.mark.fapolicyd
+def test_rules_that_were_not_put_together_for_want_of_room_are_no_success() -> None:
+    """Anybody may fill /tmp."""
+
+    def check() -> None:
+        host = machine_with_fapolicyd()
+        Path("/home/script").write_text("#!/bin/sh\nexit 0\n")
+        Path("/home/script").chmod(0o755)
+        first = modes(blockShellFromNetworkServices="block")
+        rendered = apply(host, PROVIDER, first)
+        assert PROVIDER.observe(host, first)[setting("blockShellFromNetworkServices")].effective is True
+        mount("-t", "tmpfs", "-o", "nr_inodes=2", "full", "/tmp")
+        Path("/tmp/file").touch()
+        both = {**first, **modes(blockUntrustedScripts="block")}
+
+        apply(host, PROVIDER, both, rendered.kept)
+
+        assert run("/home/script").returncode == 0
+        seen = PROVIDER.observe(host, both)
+        assert {(each.effective, each.code) for each in seen.values()} == {(False, "rulesNotCompiled")}
+        Path("/tmp/file").unlink()
+        PROVIDER.activate(host)
+        assert {each.effective for each in PROVIDER.observe(host, both).values()} == {True}
 
     with_daemon(check)
 

@@ -35,9 +35,9 @@ ENABLED: Final = PurePosixPath("/etc/systemd/system/multi-user.target.wants/fapo
 """Where this is, somebody else decided that fapolicyd runs, and by rules of theirs."""
 STARTED: Final = PurePosixPath("/var/lib/shieldwall-applier/fapolicyd-started")
 """That fapolicyd runs because of us, so that it stops with us."""
+COMPILED: Final = PurePosixPath("/etc/fapolicyd/compiled.rules")
+"""What was made of all files when fapolicyd was started last."""
 
-_COMPILED: Final = PurePosixPath("/etc/fapolicyd/compiled.rules")
-"""What fapolicyd made of all files when it was started last."""
 _DEBIAN: Final = PurePosixPath("/etc/debian_version")
 _UNIT: Final = "fapolicyd.service"
 _TARGET: Final = "multi-user.target"
@@ -134,21 +134,40 @@ class FapolicydProvider(AuditingProvider):
         systemd.systemctl(host, "restart", _UNIT)
 
     def effect(self, host: Host, rule: str, rules: Rules) -> Observation:
-        """Try what our first rule denies: where it is denied, all of them are in force."""
+        """Try what our first rule denies, and see whether all of them are among those that fapolicyd was given."""
         if rule == CREDENTIAL and rules.mode(rule) is Mode.AUDIT:
             return self.observe_audit(host, rule)
         program = host.find_program(PurePosixPath(CANARY_PROGRAM).name)
         if program is None:
             return Observation(effective=None, code="notShown", reason="There is no cksum to try it with.")
         tried = host.run([program, str(host.locate(self.memory))])
-        if tried.returncode != 0 and b"not permitted" in tried.stderr:
-            return Observation(effective=True)
-        reason = "fapolicyd does not deny what our first rule denies; it may be down."
-        return Observation(effective=False, code="engineBlind", reason=reason)
+        if tried.returncode == 0 or b"not permitted" not in tried.stderr:
+            reason = "fapolicyd does not deny what our first rule denies; it may be down."
+            return Observation(effective=False, code="engineBlind", reason=reason)
+        if not _are_compiled(host):
+            reason = f"{COMPILED} does not hold all of our rules; was there room for it, and in /tmp?"
+            return Observation(effective=False, code="rulesNotCompiled", reason=reason)
+        return Observation(effective=True)
 
     def _watches(self, rules: Rules) -> list[Watch]:
         unless = tuple(dict.fromkeys((*MOST_FREQUENT, *rules.exclusions(CREDENTIAL))))
         return [Watch(key=self.key(CREDENTIAL), path=path, access="r", unless=unless) for path in CREDENTIALS]
+
+
+def _are_compiled(host: Host) -> bool:
+    """Say whether what fapolicyd reads at its start holds our rules, in their order and with nothing between them.
+
+    What puts the files together (``fagenrules``) does not notice a disk without room: it leaves what was there before,
+    or half of what there should be, and ends well.
+    """
+    ours, all_of_them = (_counting(host.read_file(path) or b"") for path in (RULES, COMPILED))
+    return ours in all_of_them
+
+
+def _counting(content: bytes) -> bytes:
+    """Return the lines that mean something, each between two line feeds."""
+    lines = (line.strip() for line in content.split(b"\n"))
+    return b"\n" + b"".join(line + b"\n\n" for line in lines if line and not line.startswith(b"#"))[:-1]
 
 
 def _is_needed(rules: Rules) -> bool:
@@ -164,7 +183,7 @@ def _let_go(host: Host) -> None:
     if host.read_file(STARTED) is not None:
         systemd.systemctl(host, "stop", _UNIT)
         host.write_file(STARTED, None)
-    elif (host.read_file(_COMPILED) or b"").find(b"%shieldwall_") != -1 and systemd.is_active(host, _UNIT):
+    elif (host.read_file(COMPILED) or b"").find(b"%shieldwall_") != -1 and systemd.is_active(host, _UNIT):
         systemd.systemctl(host, "restart", _UNIT)
 
 

@@ -47,6 +47,7 @@ _CODES: Final[Mapping[str, Remedy]] = {
             "engineBlind",
             "engineUnavailable",
             "notRunning",
+            "rulesNotCompiled",
             "unreadableHealth",
         ),
         _ENGINE,
