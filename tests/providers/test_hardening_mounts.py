@@ -178,6 +178,58 @@ def test_one_mount_that_cannot_be_changed_undoes_no_other(tmp_path: Path) -> Non
 
 
 @pytest.mark.root
+def test_a_mount_that_is_not_given_back_is_remembered_until_it_is(tmp_path: Path) -> None:
+    def check() -> None:
+        host = private_root(tmp_path)
+        mount("-t", "tmpfs", "tmp", str(tmp_path / "tmp"))
+        before = flags(host, "/tmp")
+        programs = tmp_path / "programs"
+        programs.mkdir()
+        (programs / "mount").write_text(f'#!/bin/sh\n[ -e {tmp_path}/busy ] && exit 32; exec /usr/bin/mount "$@"\n')
+        (programs / "mount").chmod(0o755)
+        pressed = LocalHost(tmp_path, program_directories=[programs, Path("/usr/bin")])
+        rendered = apply(pressed, PROVIDER, {**modes(**{RULE: "block"}), **only("tmp")})
+        (tmp_path / "busy").touch()
+
+        with pytest.raises(MountError, match="/tmp"):
+            apply(pressed, PROVIDER, {}, rendered.kept)
+        assert host.read_file(BEFORE) is not None
+
+        (tmp_path / "busy").unlink()
+        PROVIDER.activate(pressed)
+        assert flags(host, "/tmp") == before
+        assert host.read_file(BEFORE) is None
+
+    privately(check)
+
+
+@pytest.mark.root
+def test_behind_a_link_the_flags_of_where_it_leads_count(tmp_path: Path) -> None:
+    """Homes often lie elsewhere; that nothing is mounted through a link must not be called a success."""
+
+    def check() -> None:
+        host = private_root(tmp_path)
+        (tmp_path / "home").rmdir()
+        (tmp_path / "data/home").mkdir(parents=True)
+        (tmp_path / "home").symlink_to("data/home")
+        (tmp_path / "var/tmp").rmdir()
+        (tmp_path / "var/tmp").symlink_to("../tmp")
+        wanted = modes(**{RULE: "block"})
+
+        apply(host, PROVIDER, wanted)
+
+        assert execution(tmp_path / "home") == 0
+        seen = PROVIDER.observe(host, wanted)[setting(RULE)]
+        assert (seen.effective, seen.reason) == (False, "/home is mounted without noexec.")
+        chosen = {**wanted, **only("tmp", "vartmp")}
+        apply(host, PROVIDER, chosen)
+        assert execution(tmp_path / "var/tmp") == 126
+        assert PROVIDER.observe(host, chosen)[setting(RULE)].effective is True
+
+    privately(check)
+
+
+@pytest.mark.root
 def test_a_directory_in_use_stays_usable_when_we_let_go(tmp_path: Path) -> None:
     def check() -> None:
         host = private_root(tmp_path)

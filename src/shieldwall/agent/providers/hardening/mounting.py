@@ -57,15 +57,16 @@ def reconcile(host: Host, plan: MountPlan) -> None:
             _note(host, mounts, mount)
             _remount(host, mount, flags, plan)
     if plan.is_empty:
+        _refuse_held(host, before)
         host.write_file(BEFORE, None)
 
 
 def shortfalls(host: Host, plan: MountPlan) -> tuple[str, ...]:
-    """Say in words where the mounts are not as the plan wants them. Raises: HostError."""
+    """Say in words where the mounts are not as the plan wants them, be it behind a link. Raises: HostError."""
     mounts = _current(host)
     faults: list[str] = []
     for directory, wanted in sorted(plan.flags.items()):
-        place = _place(host, directory)
+        place = _place(host, directory) or _behind_link(host, directory)
         mount = containing(mounts, place) if place is not None else None
         flags = frozenset[str]() if mount is None else mount.flags
         if place is not None and not wanted <= flags:
@@ -194,6 +195,16 @@ def _place(host: Host, directory: PurePosixPath) -> PurePosixPath | None:
     return PurePosixPath(located) if is_so else None
 
 
+def _behind_link(host: Host, directory: PurePosixPath) -> PurePosixPath | None:
+    """Return where whoever goes to a directory arrives; ``None`` when that is none, or nobody answers there."""
+    located: Path = host.locate(directory)
+    try:
+        real = in_time(f"The directory {located}", lambda: located.resolve() if located.is_dir() else None)
+    except (HungError, OSError, RuntimeError):
+        return None
+    return None if real is None else PurePosixPath(real)
+
+
 def _logical(host: Host, target: PurePosixPath) -> PurePosixPath:
     """Return a path of this process as one of the managed system."""
     root = PurePosixPath(host.root)
@@ -221,6 +232,23 @@ def _remount(host: Host, mount: Mount, flags: frozenset[str], plan: MountPlan) -
     except (MountError, ProgramError):
         if _logical(host, mount.target) in plan.flags:
             raise
+
+
+def _refuse_held(host: Host, before: dict[PurePosixPath, Mount]) -> None:
+    """Raise where a mount has not got back what it allowed: what was before stays known, so that it gets it later.
+
+    Raises:
+        MountError: It is so.
+    """
+    mounts = _current(host)
+    held = [
+        mount.target
+        for mount in visible(mounts).values()
+        if (flags := _flags(host, mounts, mount, before, MountPlan())) is not None
+        and (mount.flags - flags) & REMOVABLE_FLAGS
+    ]
+    if held:
+        raise MountError(f"These are still mounted as a policy wanted it: {', '.join(map(str, held[:5]))}.")
 
 
 def _mount(host: Host, place: PurePosixPath, *words: str) -> None:

@@ -130,7 +130,7 @@ class MountsProvider(AuditingProvider):
         if rule == REMOVABLE:
             return Observation(effective=True)
         absent = ", ".join(map(str, mounting.missing(host, plan.flags)))
-        reason = f"Not there, or a link to another place: {absent}." if absent else ""
+        reason = f"Not there, or a link to a place that is mounted like this: {absent}." if absent else ""
         return Observation(effective=True, code="directoryMissing" if absent else "", reason=reason)
 
     def monitor(self, host: Host) -> Sequence[str] | None:
