@@ -152,6 +152,30 @@ def test_systemd_is_told_of_units_only_when_they_are_others(host: SystemdHost) -
     assert {"daemon-reload", "restart shieldwall-firewall-log.service"} <= set(host.asked)
 
 
+def test_a_systemd_that_reads_nothing_again_is_asked_once_more(host: SystemdHost) -> None:
+    firewall, wanted = Firewall(host), {**zone("public", **ON), **everywhere(loadatboot="true")}
+    host.refuse("daemon-reload")
+    with pytest.raises(UnitError, match="does not read its units again"):
+        firewall.enforce(wanted)
+
+    host.refuse("")
+    firewall.provider.activate(host)
+    assert "daemon-reload" in host.asked
+
+
+def test_a_log_that_does_not_end_is_a_failure(host: SystemdHost) -> None:
+    firewall = Firewall(host)
+    firewall.enforce(LOGGED)
+    host.refuse("stop")
+
+    with pytest.raises(UnitError, match="does not end"):
+        firewall.enforce(zone("public", **ON))
+
+    host.refuse("")
+    firewall.provider.activate(host)
+    assert "stop shieldwall-firewall-log.service" in host.asked
+
+
 def test_a_log_that_does_not_start_is_a_failure_that_the_engine_undoes(host: SystemdHost) -> None:
     host.fail()
 

@@ -163,5 +163,16 @@ def test_a_systemd_that_refuses_is_an_error(host: SystemdHost) -> None:
         enforce(host, {AT: 60})
 
 
+def test_a_timer_that_goes_on_is_an_error_and_one_that_never_was_is_none(host: SystemdHost) -> None:
+    kept = enforce(host, {AT: 60})
+    host.failing = "stop"
+
+    with pytest.raises(ProviderError, match=r"shieldwall-scan-quick\.timer goes on"):
+        enforce(host, {}, kept)
+
+    host.active.clear()
+    PROVIDER.activate(host)
+
+
 def test_units_of_both_providers_have_names_of_their_own() -> None:
     assert not set(definitions.FILES) & set(units.FILES)

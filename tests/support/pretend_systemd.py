@@ -8,6 +8,7 @@ from tests.support.namespaces import Namespace, NamespaceHost
 
 _SYSTEMCTL = """#!/bin/sh
 echo "$@" >> {directory}/asked
+test "$1" != "$(cat {directory}/refused 2>/dev/null)" || exit 1
 case "$1" in
 is-active) test -e {directory}/active ;;
 start|restart) test ! -e {directory}/broken && touch {directory}/active ;;
@@ -42,6 +43,10 @@ class SystemdHost(NamespaceHost):
     def wanted(self, targets: str) -> None:
         """Say which targets want any unit."""
         (self._directory / "wanted").write_text(f"{targets}\n")
+
+    def refuse(self, verb: str) -> None:
+        """Let one verb fail, whatever it is about; an empty one lets all succeed again."""
+        (self._directory / "refused").write_text(verb)
 
     def fail(self) -> None:
         """Let units die and not start again."""

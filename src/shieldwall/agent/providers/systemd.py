@@ -20,6 +20,7 @@ PATHS: Final = "paths.target"
 _BOOTED: Final = PurePosixPath("/run/systemd/system")
 _FIRST_PROCESS: Final = PurePosixPath("/proc/1/comm")
 _SECONDS: Final = 60.0
+_GOES_ON: Final = frozenset({"active", "activating", "reloading", "refreshing", "deactivating"})
 
 
 def runs(host: Host) -> bool:
@@ -61,14 +62,25 @@ def settle(host: Host, units: Sequence[str]) -> None:
         HostError, ProviderError: systemd refuses.
     """
     gone = [unit for unit in units if host.read_file(UNITS / unit) is None]
-    if gone:
-        call(host, "stop", *gone, tolerate=True)
+    stop(host, *gone)
     reload(host)
     if gone:
         call(host, "reset-failed", *gone, tolerate=True)
     for unit in units:
         if unit not in gone:
             call(host, "restart", unit)
+
+
+def stop(host: Host, *units: str) -> None:
+    """Stop units, some of which may not be there, and see whether they have ended.
+
+    Raises:
+        HostError, ProviderError: One goes on.
+    """
+    if units and not call(host, "stop", *units, tolerate=True):
+        going_on = [unit for unit in units if show(host, unit, "ActiveState").get("ActiveState") in _GOES_ON]
+        if going_on:
+            raise ProviderError(f"systemctl stop failed: {', '.join(going_on)} goes on.")
 
 
 def call(host: Host, *words: str, tolerate: bool = False) -> bool:

@@ -187,7 +187,7 @@ class AuditProvider:
             if systemd.show(host, READER, "ActiveState").get("ActiveState") not in {"active", "activating"}:
                 return
         if unit[0] is None:
-            systemd.call(host, "stop", READER, tolerate=True)
+            systemd.stop(host, READER)
         if unit != self._told:
             systemd.reload(host)
             self._told = unit

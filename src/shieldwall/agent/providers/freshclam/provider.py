@@ -207,7 +207,7 @@ class FreshclamProvider:
 def _activate_units(host: Host, *, run_now: bool) -> None:
     systemd.settle(host, (units.TIMER,))
     if host.read_file(units.DAEMON_OFF) is not None:
-        systemd.call(host, "stop", units.DAEMON, tolerate=True)
+        systemd.stop(host, units.DAEMON)
     elif systemd.call(host, "is-enabled", "--quiet", units.DAEMON, tolerate=True):
         systemd.call(host, "restart", "--no-block", units.DAEMON)
     else:

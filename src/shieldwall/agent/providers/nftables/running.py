@@ -15,7 +15,7 @@ _SECONDS: Final = 60.0
 
 
 class UnitError(ProviderError):
-    """A unit of ours does not start."""
+    """A unit of ours does not start, or does not end, or systemd does not read it."""
 
     code = "firewallUnitFailed"
     remedy = f"Look at `systemctl status {LOG}` on the device."
@@ -40,11 +40,11 @@ class Units:
                 _started(host, "start")
             return
         self._followed = None
-        _systemctl(host, "daemon-reload")
+        _reloaded(host)
         if files[LOG_UNIT] is not None:
             _started(host, "restart")
         else:
-            _systemctl(host, "stop", LOG)
+            _stopped(host)
         if files[BOOT_UNIT] is None:
             _systemctl(host, "stop", BOOT)
         self._followed = (host, files)
@@ -57,11 +57,26 @@ def _forget_logs(host: Host) -> None:
             host.write_file(path, None)
 
 
+def _reloaded(host: Host) -> None:
+    completed = _systemctl(host, "daemon-reload")
+    if completed.returncode != 0:
+        raise UnitError(f"systemd does not read its units again: {_said(completed)}.")
+
+
 def _started(host: Host, verb: str) -> None:
     completed = _systemctl(host, verb, LOG)
     if completed.returncode != 0:
-        words = completed.stderr.decode(errors="replace").strip()[:500]
-        raise UnitError(f"{LOG} does not start: {words or completed.returncode}.")
+        raise UnitError(f"{LOG} does not start: {_said(completed)}.")
+
+
+def _stopped(host: Host) -> None:
+    completed = _systemctl(host, "stop", LOG)  # there may be no such unit
+    if completed.returncode != 0 and is_active(host, LOG):
+        raise UnitError(f"{LOG} does not end: {_said(completed)}.")
+
+
+def _said(completed: Completed) -> str:
+    return completed.stderr.decode(errors="replace").strip()[:500] or str(completed.returncode)
 
 
 def supervise(host: Host) -> Sequence[str]:
