@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -70,6 +70,20 @@ def seen(provider: FreshclamProvider, system: FreshclamSystem, desired: Desired)
     observed = provider.observe(system.host, desired)
     assert observed[OFFLINE] == observed[URL] == observed[INTERVAL]
     return observed[OFFLINE]
+
+
+def noted(system: FreshclamSystem, provider: FreshclamProvider, desired: Desired, at: datetime) -> None:
+    """Write the files, and that a run with them found nothing new."""
+    rendered = provider.render({path: system.host.read_file(path) for path in provider.files()}, desired, {})
+    for path, content in rendered.files.items():
+        system.host.write_file(path, content)
+    run = updating.Run(
+        at=at.isoformat(),
+        outcome=Outcome.UP_TO_DATE,
+        returncode=0,
+        configuration=updating.digest_of(rendered.files[updating.CONFIGURATION] or b""),
+    )
+    system.host.write_file(updating.RECORD, msgspec.json.encode(run))
 
 
 def test_definitions_come_from_the_mirror_and_letting_go_gives_the_file_back(
@@ -206,17 +220,7 @@ def test_definitions_that_are_too_old_are_no_success(
     system: FreshclamSystem, provider: FreshclamProvider, clock: SetClock
 ) -> None:
     desired: Desired = {AUTOMATIC: f"{AUTOMATIC}_true", INTERVAL: 86_400}
-    rendered = provider.render({path: system.host.read_file(path) for path in provider.files()}, desired, {})
-    for path, content in rendered.files.items():
-        system.host.write_file(path, content)
-    configuration = rendered.files[updating.CONFIGURATION] or b""
-    run = updating.Run(
-        at=clock.moment.isoformat(),
-        outcome=Outcome.UP_TO_DATE,
-        returncode=0,
-        configuration=updating.digest_of(configuration),
-    )
-    system.host.write_file(updating.RECORD, msgspec.json.encode(run))
+    noted(system, provider, desired, clock.moment)
     header = "ClamAV-VDB:20 Nov 2026 06-00 +0000:27462:1:90:x:y:z:1"
     (system.database / "daily.cvd").write_bytes(header.ljust(512).encode())
 
@@ -226,6 +230,42 @@ def test_definitions_that_are_too_old_are_no_success(
     assert provider.observe(system.host, desired)[AUTOMATIC].code == "definitionsTooOld"
     clock.moment += timedelta(days=2)
     assert provider.observe(system.host, desired)[AUTOMATIC].code == "notRunLately"
+
+
+def test_a_file_of_ones_own_makes_the_vendors_definitions_no_younger(
+    system: FreshclamSystem, provider: FreshclamProvider, clock: SetClock
+) -> None:
+    desired: Desired = {AUTOMATIC: f"{AUTOMATIC}_true", INTERVAL: 86_400}
+    noted(system, provider, desired, clock.moment)
+    header = "ClamAV-VDB:01 Nov 2026 06-00 +0000:27462:1:90:x:y:z:1"
+    (system.database / "daily.cvd").write_bytes(header.ljust(512).encode())
+    (system.database / "own.ndb").write_text(SIGNATURE)
+    os.utime(system.database / "own.ndb", (clock.moment.timestamp(), clock.moment.timestamp()))
+
+    seen = provider.observe(system.host, desired)[AUTOMATIC]
+
+    assert (seen.effective, seen.code) == (False, "definitionsTooOld")
+    assert "2026-11-01" in seen.reason
+
+
+def test_what_a_clock_that_was_ahead_noted_keeps_nobody_from_running_again(
+    system: FreshclamSystem, mirror: Mirror, provider: FreshclamProvider, clock: SetClock
+) -> None:
+    """Certificates seem to have ended to a clock that is years ahead, so the run failed."""
+    clock.moment += timedelta(days=2_000)
+    mirror.stop()
+    enforce(provider, system.host, single(mirror))
+    mirror.start()
+    clock.moment -= timedelta(days=2_000)
+
+    provider.activate(system.host)
+
+    assert seen(provider, system, single(mirror)).effective is True
+    clock.moment += timedelta(days=2_000)
+    provider.activate(system.host)
+    clock.moment -= timedelta(days=2_000)
+    assert seen(provider, system, single(mirror)).code == "notRunLately"
+    assert provider.supervise(system.host, single(mirror)) == ("freshclam was run: upToDate.",)
 
 
 def test_before_the_first_run_nobody_knows(system: FreshclamSystem, provider: FreshclamProvider) -> None:

@@ -72,7 +72,7 @@ def _coming(host: Host, values: Mapping[str, Any], content: bytes, now: datetime
 
 def _fresh(host: Host, values: Mapping[str, Any], content: bytes, now: datetime, ran_at: datetime) -> Observation:
     latest = timedelta(seconds=directives.seconds(values)) * _MISSED_RUNS + _GRACE
-    if directives.governs(values) and now - ran_at > latest:
+    if directives.governs(values) and not -_GRACE <= now - ran_at <= latest:
         reason = f"freshclam ran last at {ran_at:%Y-%m-%d %H:%M} UTC."
         return Observation(effective=False, code="notRunLately", reason=reason)
     try:
@@ -81,8 +81,9 @@ def _fresh(host: Host, values: Mapping[str, Any], content: bytes, now: datetime,
         return Observation(effective=None, code=error.code, reason=error.cause[:512])
     if found.newest is None:
         return Observation(effective=False, code="noDefinitions", reason="There are no definitions on this device.")
-    if now - found.newest > OLDEST and not _only_own_signatures(content):
-        reason = f"The newest definitions are of {found.newest:%Y-%m-%d %H:%M} UTC."
+    made = found.daily or found.newest  # what else lies there may be new whenever somebody copies it
+    if now - made > OLDEST and not _only_own_signatures(content):
+        reason = f"The newest definitions are of {made:%Y-%m-%d %H:%M} UTC."
         return Observation(effective=False, code="definitionsTooOld", reason=reason)
     return Observation(effective=True)
 

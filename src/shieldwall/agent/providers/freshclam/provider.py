@@ -162,7 +162,7 @@ class FreshclamProvider:
                 return (f"{units.TIMER} was not running and was started.",)
             run = updating.last(host)
             due = timedelta(seconds=directives.seconds(values))
-            if run is not None and self._clock.now() - datetime.fromisoformat(run.at) < due:
+            if run is not None and _is_within(self._clock.now() - datetime.fromisoformat(run.at), due):
                 return ()
             return (f"freshclam was run: {updating.update(host, self._clock).outcome}.",)
         except ShieldwallError:
@@ -178,7 +178,7 @@ class FreshclamProvider:
             run is not None
             and run.configuration == updating.digest_of(content)
             and run.outcome not in updating.GOOD
-            and self._clock.now() - datetime.fromisoformat(run.at) < _TRY_AGAIN
+            and _is_within(self._clock.now() - datetime.fromisoformat(run.at), _TRY_AGAIN)
         )
         return not failed_lately
 
@@ -202,6 +202,11 @@ class FreshclamProvider:
             for where, setting in self._settings.items()
             if setting in desired and where is not None
         }
+
+
+def _is_within(passed: timedelta, time: timedelta) -> bool:
+    """Say whether so much time has not passed yet; what a clock that was ahead noted for the future is over."""
+    return timedelta(0) <= passed < time
 
 
 def _activate_units(host: Host, *, run_now: bool) -> None:

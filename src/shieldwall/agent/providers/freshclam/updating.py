@@ -85,6 +85,8 @@ class Databases(msgspec.Struct, frozen=True, kw_only=True):
     """When the newest was made, as its own header says, or the file where it has none."""
     version: str
     """Version of the vendor's daily database; empty without one."""
+    daily: datetime | None
+    """When the vendor made that."""
     digest: str
     """Changes whenever any of them does."""
 
@@ -130,6 +132,7 @@ def databases(host: Host, configuration: bytes) -> Databases:
 
 def _databases(directory: Path) -> Databases:
     newest: datetime | None = None
+    daily: datetime | None = None
     version, digest = "", hashlib.sha256()
     for path in _files(directory):
         try:
@@ -145,8 +148,8 @@ def _databases(directory: Path) -> Databases:
         made = _made(header) or datetime.fromtimestamp(status.st_mtime, UTC)
         newest = made if newest is None or made > newest else newest
         if header is not None and path.stem == "daily":
-            version = header[2].decode()
-    return Databases(newest=newest, version=version, digest=digest.hexdigest())
+            version, daily = header[2].decode(), made
+    return Databases(newest=newest, version=version, daily=daily, digest=digest.hexdigest())
 
 
 def database_directory(host: Host, configuration: bytes) -> Path:
