@@ -45,6 +45,16 @@ def enforce(host: SystemdHost, desired: Desired, kept: Kept | None = None) -> Ke
     return rendered.kept
 
 
+def test_where_the_package_is_gone_the_timer_goes_as_well(host: SystemdHost) -> None:
+    kept = enforce(host, HOURLY)
+    del host.files[updating.CONFIGURATION]
+
+    enforce(host, {}, kept)
+
+    assert units.TIMER not in host.active
+    assert set(host.files) & set(units.FILES) == set()
+
+
 def test_the_timer_replaces_the_daemon_and_letting_go_gives_it_back(host: SystemdHost) -> None:
     kept = enforce(host, HOURLY)
     assert host.active == {units.TIMER, units.SERVICE}

@@ -26,6 +26,7 @@ from tests.support.hardening import (
 from tests.support.memory_host import MemoryHost
 from tests.support.private_namespaces import execution, mount, privately
 from tests.support.provider_conformance import ProviderConformance
+from tests.support.systemd_host import SystemdHost
 
 from shieldwall.agent.host.ports import Completed
 from shieldwall.agent.providers.audit_loading import AUDITD
@@ -39,6 +40,7 @@ from shieldwall.agent.providers.hardening.fapolicyd import (
     STARTED,
     FapolicydError,
 )
+from shieldwall.agent.providers.hardening.systemd import UnitError
 
 PROVIDER = FapolicydProvider(catalog())
 HERE: Files = {CONFIGURATION: b"permissive = 0\n", PurePosixPath("/etc/debian_version"): b"12.5\n"}
@@ -285,6 +287,32 @@ def test_the_first_rule_alone_proves_nothing_of_the_others(
     seen = PROVIDER.observe(host, wanted)[setting("blockUntrustedScripts")]
 
     assert (seen.effective, seen.code) == (not code, code)
+
+
+def test_a_package_that_is_gone_keeps_nobody_from_letting_go() -> None:
+    asked: list[str] = []
+    is_there = True
+
+    def systemctl(words: Sequence[str], _stdin: bytes) -> Completed:
+        asked.append(words[0])
+        is_fine = is_there or words[0] == "daemon-reload"
+        return Completed(returncode=0 if is_fine else 5, stdout=b"", stderr=b"" if is_fine else b"Unit not loaded.")
+
+    host = SystemdHost(programs={"systemctl": systemctl})
+    host.files |= {path: content for path, content in HERE.items() if content is not None} | {STARTED: b""}
+    rendered = apply(host, PROVIDER, modes(blockUntrustedScripts="block"))
+    is_there = False
+    del host.files[CONFIGURATION]
+
+    apply(host, PROVIDER, {}, rendered.kept)
+
+    assert "stop" in asked
+    assert STARTED not in host.files
+    host.files[STARTED], is_there = b"", True
+    host.programs["systemctl"] = lambda words, _: Completed(returncode=int(words[0] == "stop"), stdout=b"", stderr=b"")
+    with pytest.raises(UnitError):
+        PROVIDER.activate(host)
+    assert STARTED in host.files
 
 
 @pytest.mark.root

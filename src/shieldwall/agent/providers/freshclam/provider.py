@@ -131,11 +131,10 @@ class FreshclamProvider:
         """
         try:
             content = host.read_file(CONFIGURATION)
-            if content is None:
-                return
-            if systemd.runs(host):
-                _activate_units(host, run_now=self._should_run(host, content))
-            elif self._should_run(host, content):
+            should_run = content is not None and self._should_run(host, content)
+            if systemd.runs(host):  # also where the package is gone: the timer goes with its file
+                _activate_units(host, run_now=should_run)
+            elif should_run:
                 updating.update(host, self._clock)
         except HostError as error:
             raise ProviderError(f"Definitions cannot be updated: {error.cause}") from error

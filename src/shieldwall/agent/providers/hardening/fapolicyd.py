@@ -181,7 +181,7 @@ def _let_go(host: Host) -> None:
         return
     systemd.reload(host)
     if host.read_file(STARTED) is not None:
-        systemd.systemctl(host, "stop", _UNIT)
+        systemd.stop(host, _UNIT)
         host.write_file(STARTED, None)
     elif (host.read_file(COMPILED) or b"").find(b"%shieldwall_") != -1 and systemd.is_active(host, _UNIT):
         systemd.systemctl(host, "restart", _UNIT)

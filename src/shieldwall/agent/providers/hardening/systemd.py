@@ -48,6 +48,15 @@ def systemctl(host: Host, *words: str, timeout_seconds: float = 60.0) -> bytes:
     return completed.stdout
 
 
+def stop(host: Host, unit: str) -> None:
+    """Stop a unit that may be gone with its package. Raises: UnitError when it goes on, HostError."""
+    try:
+        systemctl(host, "stop", unit)
+    except UnitError:
+        if is_active(host, unit):
+            raise
+
+
 def is_active(host: Host, unit: str) -> bool:
     """Say whether a unit runs. Raises: HostError."""
     words = ("is-active", "--quiet", unit)
