@@ -29,6 +29,7 @@ case "$1" in
     restart)
         stop
         fagenrules >/dev/null 2>&1
+        : >/var/lib/fapolicyd/log # or what the one before said would be taken for the word of this one
         fapolicyd --debug-deny >/var/lib/fapolicyd/log 2>&1 &
         echo $! >/run/fapolicyd-test.pid
         for _ in $(seq 100); do
