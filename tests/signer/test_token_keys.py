@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -119,3 +121,40 @@ def shortest(read: Callable[[], object]) -> float:
         read()
         took.append(time.thread_time() - begun)
     return min(took)
+
+
+def test_a_key_that_finds_no_room_is_not_there_in_part(folder: Path) -> None:
+    ring = TokenKeyRing(FIRST, folder)
+    with nothing_larger_than(100), pytest.raises(KeyFilesError, match="cannot be written"):
+        ring.rotate(NOON, at_once=False)
+    assert names(TokenKeyRing.load(FIRST, folder), NOON) == [FIRST.name]
+    assert list(folder.iterdir()) == []
+
+    made = ring.rotate(NOON, at_once=False)
+
+    assert made is not None
+    assert names(TokenKeyRing.load(FIRST, folder), NOON) == [FIRST.name, made.name]
+
+
+def test_a_key_that_was_half_written_when_the_signer_ended_is_nobodys_key(folder: Path) -> None:
+    ring = TokenKeyRing(FIRST, folder)
+    ring.rotate(NOON, at_once=False)
+    (folder / ".1800000000.key.pem.new").write_text("half")
+    ring = TokenKeyRing.load(FIRST, folder)
+    assert len(names(ring, NOON)) == 2
+
+    made = ring.rotate(NOON, at_once=True)
+
+    assert made is not None
+    assert [path.name for path in folder.iterdir()] == [made.file]
+
+
+@contextmanager
+def nothing_larger_than(size: int) -> Iterator[None]:
+    """Let every file end there, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

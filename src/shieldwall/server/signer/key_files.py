@@ -1,4 +1,4 @@
-"""Files that only their owner may read, written so that they are there entirely or not at all."""
+"""Files that only their owner may read. What is put in the place of another is there entirely or not at all."""
 
 from __future__ import annotations
 
@@ -18,6 +18,23 @@ def write_secret(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def put_secret(path: Path, data: bytes) -> None:
+    """Write a file in the place of what may be there: at any moment the one is there or the other, never a part.
+
+    Raises:
+        OSError: It cannot be written; what was there stays.
+    """
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)  # what a crash left half written
+    try:
+        write_secret(beside, data)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
 
 
 def read_secret(path: Path) -> bytes:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc.jwk import RSAKey
 
 from shieldwall.server.signer.errors import KeyFilesError
-from shieldwall.server.signer.key_files import check_private_directory, read_secret, sync_directory, write_secret
+from shieldwall.server.signer.key_files import check_private_directory, put_secret, read_secret, sync_directory
 from shieldwall.server.signer.tokens import LONGEST_TOKEN_LIFETIME
 
 TOKEN_KEY_BITS: Final = 2048
@@ -167,19 +167,20 @@ class TokenKeyRing:
         path = self._folder / made.file
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            path.unlink(missing_ok=True)  # of a second turn within one second, which replaces all others anyway
-            write_secret(path, made.key.as_pem(private=True))
-            sync_directory(self._folder)
+            put_secret(path, made.key.as_pem(private=True))  # a second turn within one second replaces all others
         except OSError as error:
             raise KeyFilesError(f"{path} cannot be written: {error.strerror}.") from None
 
     def _forget(self) -> None:
-        """Remove the files of keys that are good for nothing any more; the first key's file stays, but not in use."""
+        """Remove the files of keys that are good for nothing any more; the first key's file stays, but not in use.
+
+        What a crash left half written goes as well.
+        """
         if self._folder is None:
             return
         known = {each.file for each in self._keys}
         for path in self._folder.iterdir():
-            if _NAME.match(path.name) and path.name not in known:
+            if (_NAME.match(path.name) and path.name not in known) or _is_unfinished(path):
                 path.unlink(missing_ok=True)
         sync_directory(self._folder)
 
@@ -189,6 +190,8 @@ def _read(folder: Path) -> tuple[TokenKey, ...]:
     found = []
     for path in folder.iterdir():
         named = _NAME.match(path.name)
+        if _is_unfinished(path):
+            continue
         if named is None:
             raise KeyFilesError(f"{path} is no key of tokens.")
         begins = datetime.fromtimestamp(int(named[1]), UTC)
@@ -198,3 +201,8 @@ def _read(folder: Path) -> tuple[TokenKey, ...]:
             raise KeyFilesError(f"{path} is damaged.") from None
         found.append(TokenKey.of(key, begins, only=named[2] is not None))
     return tuple(sorted(found, key=lambda each: (each.signs_from, each.only)))
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Tell whether a file was being written when the signer ended; it has its own name once it is whole."""
+    return path.name.startswith(".")
