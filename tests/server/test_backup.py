@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,11 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import make_url
 from tests.support.databases import database_url
 from tests.support.samples import a_device, device_id
+from tests.support.trust import NOON, HandClock
 from typer.testing import CliRunner
 
 from shieldwall.cli.shieldwall import app
-from shieldwall.contract.ids import PolicyId
+from shieldwall.contract.ids import KeyThumbprint, PolicyId
 from shieldwall.contract.strict_json import digest_of_bytes
 from shieldwall.server.backup.archive import CONTENTS, SQLITE
 from shieldwall.server.backup.databases import copy_sqlite
@@ -36,10 +37,12 @@ from shieldwall.server.console.initialise import Initialise
 from shieldwall.server.observing.upkeep import Upkeep, failures, last_done
 from shieldwall.server.signer.keys import load_keys
 from shieldwall.server.signer.ledger import Ledger
+from shieldwall.server.signer.service import SignerService
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.tables.schema import devices as devices_table
 from shieldwall.server.system import new_id
+from shieldwall.trust.verification import open_manifest
 
 __all__ = ["database_url"]
 
@@ -295,3 +298,38 @@ def test_the_console_says_in_words_what_cannot_be(words: tuple[str, ...], kept: 
     assert "What to do: " in said.output
     assert failures(kept.settings.run, Upkeep.BACKUP) == (words[0] == "backup")
     assert not (tmp_path / "empty").exists() or not any((tmp_path / "empty").iterdir())
+
+
+def test_a_backup_that_is_restored_twice_never_repeats_a_number(kept: Kept, tmp_path: Path) -> None:
+    """The first restored server served devices for a minute, and was lost as well."""
+    numbers: list[list[int]] = []
+    for place, moment in (("first", NOON), ("second", NOON + timedelta(minutes=1))):
+        emptied(kept.settings)
+        numbers.append(numbered(restore(kept.archive, tmp_path / place).settings, moment, 2_500))
+
+    assert min(numbers[1]) > max(numbers[0]), "devices refuse what is not newer"
+    assert all(sorted(set(each)) == each for each in numbers)
+
+
+def numbered(settings: ServerSettings, moment: datetime, count: int) -> list[int]:
+    """Sign so many manifests, and return their versions."""
+    with closing(Ledger(settings.data / "signer")) as ledger:
+        keys = load_keys(settings.keys, settings.tenant_id)
+        signer = SignerService(keys=keys, ledger=ledger, clock=HandClock(moment))
+        root, key = signer.trust_root(), KeyThumbprint("k" * 43)
+        signed = (
+            signer.sign_manifest(tenant_id=settings.tenant_id, device_id=device_id(1), device_key=key, items=())
+            for _ in range(count)
+        )
+        return [
+            open_manifest(
+                each,
+                root,
+                tenant_id=settings.tenant_id,
+                device_id=device_id(1),
+                device_key=key,
+                last_version=0,
+                now=moment,
+            ).manifest_version
+            for each in signed
+        ]

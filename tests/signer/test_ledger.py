@@ -15,7 +15,13 @@ from tests.support.scratch import scratch
 from tests.support.trust import OTHER_POLICY, OTHER_TENANT, POLICY, TENANT
 
 from shieldwall.contract.ids import Digest
-from shieldwall.server.signer.errors import CounterExhaustedError, KeyFilesError, LedgerError, RevisionTakenError
+from shieldwall.server.signer.errors import (
+    CounterExhaustedError,
+    KeyFilesError,
+    LedgerError,
+    LedgerFullError,
+    RevisionTakenError,
+)
 from shieldwall.server.signer.ledger import BLOCK, Ledger
 
 FIRST, SECOND = Digest("1" * 64), Digest("2" * 64)
@@ -160,3 +166,33 @@ def test_a_directory_open_to_others_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(KeyFilesError):
         Ledger(tmp_path)
+
+
+def test_a_ledger_without_room_gives_out_nothing_and_goes_on_once_there_is_some(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        before = ledger.next_number(TENANT, 1)
+        (pages,) = ledger._database.execute("pragma page_count").fetchone()
+        ledger._database.execute(f"pragma max_page_count = {pages}")
+        claimed: list[int] = []
+        with pytest.raises(LedgerFullError):
+            claim_on(ledger, claimed)
+
+        ledger._database.execute("pragma max_page_count = 1000000")
+
+        ledger.claim_revision(TENANT, POLICY, len(claimed) + 1, SECOND)
+        with pytest.raises(RevisionTakenError):
+            ledger.claim_revision(TENANT, POLICY, len(claimed), SECOND)
+        assert ledger.next_number(TENANT, 1) == before + 1
+
+
+def claim_on(ledger: Ledger, claimed: list[int]) -> None:
+    while True:
+        ledger.claim_revision(TENANT, POLICY, len(claimed) + 1, FIRST)
+        claimed.append(len(claimed) + 1)
+
+
+def test_an_incarnation_begins_where_it_is_told_to_and_goes_on_from_there(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path)) as ledger:
+        assert [ledger.next_number(TENANT, 2, first=5_000) for _ in range(2)] == [5_000, 5_001]
+    with closing(Ledger(tmp_path)) as ledger:
+        assert ledger.next_number(TENANT, 2, first=9_000) == 5_000 + BLOCK

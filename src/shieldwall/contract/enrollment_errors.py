@@ -106,6 +106,7 @@ _ERRORS: Final[Mapping[EnrollmentCode, tuple[str, ...]]] = MappingProxyType(
             "requestTimeout",
             "signerBusy",
             "signerLedger",
+            "signerLedgerFull",
             "signerUnavailable",
             "storageUnavailable",
             "tooManyRequests",

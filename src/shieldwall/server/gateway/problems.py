@@ -63,6 +63,7 @@ STATUS_OF: Final[Mapping[str, int]] = MappingProxyType(
         "signerUnavailable": 503,
         "signerBusy": 503,
         "signerLedger": 503,
+        "signerLedgerFull": 503,
         "storageUnavailable": 503,
     }
 )

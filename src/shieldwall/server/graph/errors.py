@@ -96,6 +96,8 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "tooManyRequests": 429,
     "notSupported": 501,
     "signerBusy": 503,
+    "signerLedger": 503,
+    "signerLedgerFull": 503,
     "signerUnavailable": 503,
     "storageUnavailable": 503,
 }

@@ -68,6 +68,13 @@ class LedgerError(SignerError):
     remedy = "Check disk space and permissions of the signer's directory, then start the signer again."
 
 
+class LedgerFullError(SignerError):
+    """There is no room to write down what must not be forgotten, so nothing was signed."""
+
+    code = "signerLedgerFull"
+    remedy = "Make room on the disk of the data directory. Then try again; nothing that was signed is lost."
+
+
 class KeyFilesError(SignerError):
     """The key files are missing, damaged, or open to others."""
 
@@ -94,6 +101,7 @@ BY_CODE: dict[str, type[SignerError]] = {
         RevisionTakenError,
         CounterExhaustedError,
         LedgerError,
+        LedgerFullError,
         KeyFilesError,
         NotPermittedError,
     )

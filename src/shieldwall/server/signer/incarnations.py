@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import TenantId
 from shieldwall.server.signer.errors import CounterExhaustedError
-from shieldwall.server.signer.key_files import read_secret, sync_directory, write_secret
+from shieldwall.server.signer.key_files import put_secret, read_secret
 from shieldwall.server.signer.keys import UNIT_FILE, Unit
 from shieldwall.trust.roots import MAX_INCARNATION
+from shieldwall.trust.verification import COUNTER_BITS
+
+NUMBERS_A_SECOND: Final = 256
+"""What an incarnation may use up, on average, without catching up with the clock."""
+_LATEST_FIRST: Final = 15 << (COUNTER_BITS - 4)
+"""However late it is, some numbers are left."""
+
+
+def first_number(incarnation: int, now: datetime) -> int:
+    """Return where the manifest numbers of an incarnation begin.
+
+    A backup that is restored twice begins the same incarnation twice, and does not know how far that was numbered the
+    first time. So all but a tenant's first begin where the clock is.
+    """
+    return 1 if incarnation == 1 else min(int(now.timestamp()) * NUMBERS_A_SECOND, _LATEST_FIRST)
 
 
 def begin_incarnation(directory: Path, tenant_id: TenantId) -> int:
@@ -26,9 +43,5 @@ def begin_incarnation(directory: Path, tenant_id: TenantId) -> int:
     if unit.incarnation >= MAX_INCARNATION:
         raise CounterExhaustedError(f"The tenant {tenant_id} has no incarnation left.")
     following = msgspec.structs.replace(unit, incarnation=unit.incarnation + 1)
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    write_secret(beside, strict_json.encode(following))
-    beside.replace(path)
-    sync_directory(path.parent)
+    put_secret(path, strict_json.encode(following))
     return following.incarnation

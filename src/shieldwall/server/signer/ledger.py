@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from shieldwall.contract.ids import Digest, PolicyId, TenantId
-from shieldwall.server.signer.errors import CounterExhaustedError, LedgerError, RevisionTakenError
+from shieldwall.server.signer.errors import (
+    CounterExhaustedError,
+    LedgerError,
+    LedgerFullError,
+    RevisionTakenError,
+)
 from shieldwall.server.signer.key_files import check_private_directory
 from shieldwall.trust.verification import COUNTER_BITS
 
@@ -41,7 +46,8 @@ _HAND_OVER: Final = (
 )
 _DROP: Final = ("drop table manifest_number", "drop table policy_revision")
 _RESERVE: Final = """
-    insert into tenant_manifest_number (tenant_id, incarnation, reserved) values (:tenant_id, :incarnation, :block)
+    insert into tenant_manifest_number (tenant_id, incarnation, reserved)
+    values (:tenant_id, :incarnation, :first - 1 + :block)
     on conflict (tenant_id, incarnation) do update set reserved = reserved + :block
     returning reserved
 """
@@ -93,17 +99,19 @@ class Ledger:
             for statement in _DROP:
                 self._database.execute(statement)
 
-    def next_number(self, tenant_id: TenantId, incarnation: int) -> int:
+    def next_number(self, tenant_id: TenantId, incarnation: int, *, first: int = 1) -> int:
         """Return a manifest number of this tenant and incarnation that was never given out and never will be again.
 
+        ``first`` is where they begin, if none of them was given out yet.
+
         Raises:
-            LedgerError: It could not be made durable.
+            LedgerError, LedgerFullError: It could not be made durable.
             CounterExhaustedError: The incarnation has no numbers left.
         """
         with self._lock:
             numbers = self._next.get((tenant_id, incarnation), range(0))
             if not numbers:
-                numbers = self._reserve(tenant_id, incarnation)
+                numbers = self._reserve(tenant_id, incarnation, first)
             self._next[tenant_id, incarnation] = numbers[1:]
             return numbers[0]
 
@@ -111,7 +119,7 @@ class Ledger:
         """Bind a policy's revision to one document for ever.
 
         Raises:
-            LedgerError: It could not be made durable.
+            LedgerError, LedgerFullError: It could not be made durable.
             RevisionTakenError: It is bound to another document.
         """
         parameters = {"tenant_id": tenant_id, "policy_id": policy_id, "revision": revision, "digest": digest}
@@ -128,16 +136,27 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Commit before anything is answered; what cannot be committed ends the signer."""
+        """Commit before anything is answered; what cannot be committed ends the signer, but for want of room."""
         try:
             self._database.execute("begin immediate")
             yield
             self._database.execute("commit")
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL and self._is_undone():
+                raise LedgerFullError(f"The ledger could not be written: {error}.") from error
             raise LedgerError(f"The ledger could not be written: {error}.") from error
 
-    def _reserve(self, tenant_id: TenantId, incarnation: int) -> range:
-        parameters = {"tenant_id": tenant_id, "incarnation": incarnation, "block": BLOCK}
+    def _is_undone(self) -> bool:
+        """Undo what found no room, and say whether the ledger is what it was before."""
+        try:
+            if self._database.in_transaction:
+                self._database.execute("rollback")
+        except sqlite3.Error:
+            return False
+        return True
+
+    def _reserve(self, tenant_id: TenantId, incarnation: int, first: int) -> range:
+        parameters = {"tenant_id": tenant_id, "incarnation": incarnation, "first": first, "block": BLOCK}
         with self._transaction():
             (reserved,) = self._database.execute(_RESERVE, parameters).fetchone()
         if reserved >= 1 << COUNTER_BITS:

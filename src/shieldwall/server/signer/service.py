@@ -27,6 +27,7 @@ from shieldwall.contract.messages import (
 from shieldwall.contract.settings import PolicyDocument
 from shieldwall.contract.target import ordered, target_digest
 from shieldwall.server.signer.errors import OtherTenantError, UnsignableDocumentError
+from shieldwall.server.signer.incarnations import first_number
 from shieldwall.server.signer.keys import SigningKeys
 from shieldwall.server.signer.ledger import Ledger
 from shieldwall.server.signer.tokens import checked_claims
@@ -121,7 +122,8 @@ class SignerService:
             incarnation=incarnation,
             device_id=device_id,
             device_key=device_key,
-            manifest_version=(incarnation << COUNTER_BITS) + self.ledger.next_number(tenant_id, incarnation),
+            manifest_version=(incarnation << COUNTER_BITS)
+            + self.ledger.next_number(tenant_id, incarnation, first=first_number(incarnation, now)),
             issued=moments.write(now),
             expires=moments.write(now + MANIFEST_LIFETIME),
             target=target_digest(items, conflict_rules, protection, offboard=offboard, enrollment=enrollment),
