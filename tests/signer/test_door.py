@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 from tests.support.gateway_world import until
 from tests.support.ports import free_port
 from tests.support.proxies import listens
@@ -31,7 +32,7 @@ from shieldwall.server.console.initialise import Initialise
 from shieldwall.server.push import key_files
 from shieldwall.server.push.key_files import NoPushKeysError
 from shieldwall.server.signer import wire
-from shieldwall.server.signer.afar import DOOR_NAME
+from shieldwall.server.signer.afar import DOOR_NAME, hosts_directory
 from shieldwall.server.signer.door import PERMITTED
 from shieldwall.server.signer.errors import NotPermittedError, SignerUnavailableError
 from shieldwall.server.system import SystemClock, new_id
@@ -193,3 +194,12 @@ def test_a_machine_gets_of_the_brokers_keys_what_lets_devices_listen(settings: S
     assert account.private_bytes_raw() == made.account.private_bytes_raw()
     with pytest.raises(NoPushKeysError):
         key_files.load(tmp_path / "edge" / "push")
+
+
+def test_what_machines_know_each_other_by_lasts_as_long_as_their_authority(
+    settings: ServerSettings, tmp_path: Path
+) -> None:
+    machine(settings, tmp_path, "lasting", Role.GATEWAY)
+    home = hosts_directory(settings.data)
+    files = (home / "authority.crt", home / "door.crt", home / "lasting.gateway.pem")
+    assert len({load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc.date() for file in files}) == 1

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -383,3 +383,14 @@ def test_a_process_of_another_user_is_turned_away(data: Path) -> None:
             [sys.executable, "-c", program, str(path.parent)], capture_output=True, timeout=20, check=False
         )
         assert stranger.stdout == b"b''\n", stranger.stderr
+
+
+def test_an_authority_that_ends_within_two_years_is_renewed_by_a_start(tmp_path: Path) -> None:
+    create_keys(tmp_path / "keys", TENANT, HandClock(datetime.now(UTC) - timedelta(days=4 * 365)))
+    for is_due in (True, False):
+        with running(tmp_path) as process, asking(tmp_path) as signer:
+            (authority,) = signer.trust_root().authorities()
+            process.terminate()
+            _, text = process.communicate(timeout=20)
+        assert authority.not_valid_after_utc > datetime.now(UTC) + timedelta(days=4 * 365)
+        assert ("authority_renewed" in text.decode()) is is_due

@@ -88,6 +88,16 @@ class DeviceAuthority(_Authority, frozen=True):
         """Read an authority back. Raises: BadAuthorityError."""
         return cls(*_read_authority(key, certificate))
 
+    def ends_by(self, moment: datetime) -> bool:
+        """Say whether it issues nothing any more at a moment."""
+        return self.certificate.not_valid_after_utc <= moment
+
+    def renewed(self, now: datetime) -> DeviceAuthority:
+        """Return the same authority, by name and key, for another five years: what it issued before stays good."""
+        certificate = self.certificate
+        since = min(certificate.not_valid_before_utc, now)
+        return DeviceAuthority(self.key, _certificate_of_authority(self.key, certificate.subject, since, now))
+
     def issue(
         self, public_key: PublicKey, tenant_id: TenantId, device_id: DeviceId, now: datetime, days: int = DEVICE_DAYS
     ) -> str:
@@ -153,13 +163,18 @@ class LocalAuthority(_Authority, frozen=True):
 def _new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    certificate = (
-        _builder(subject, subject, key.public_key(), now, now + timedelta(days=AUTHORITY_DAYS))
+    return key, _certificate_of_authority(key, subject, now, now)
+
+
+def _certificate_of_authority(
+    key: ec.EllipticCurvePrivateKey, name: x509.Name, since: datetime, now: datetime
+) -> x509.Certificate:
+    return (
+        _builder(name, name, key.public_key(), since, now + timedelta(days=AUTHORITY_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(authority=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return key, certificate
 
 
 def _read_authority(key_pem: bytes, certificate_pem: bytes) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:

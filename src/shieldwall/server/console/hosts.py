@@ -1,7 +1,8 @@
 """Further machines of a server: what they need to take part, and who may ask the signer from afar.
 
 Made on the machine that holds the keys. A directory is handed over that has everything but keys: settings, the common
-certificate, and a certificate by which the new machine is known here. Taking its file away ends that.
+certificate, and a certificate by which the new machine is known here. Taking its file away ends that; so certificates
+may last as long as the authority that is made for them alone, and none ends unnoticed in the middle of a year.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from shieldwall.server.configuration.settings import FILE, ServerSettings, write
 from shieldwall.server.configuration.settings_file import SettingsFile, SignerPlace
 from shieldwall.server.push.key_files import ACCOUNT
 from shieldwall.server.signer.afar import DOOR_NAME, hosts_directory
-from shieldwall.trust.certificates import LocalAuthority
+from shieldwall.trust.certificates import AUTHORITY_DAYS, LocalAuthority
 
 ROLES: Final = (Role.GATEWAY, Role.ADMIN)
 """The roles that another machine may have. One of the role admin may have all of them but the signer's."""
@@ -51,7 +52,7 @@ def add_host(settings: ServerSettings, name: str, role: Role, *, signer: SignerP
     if any(out.iterdir()):
         raise InvalidHostError(f"{out} is not empty.")
     authority = _authority(settings, now)
-    certificate, key = authority.issue_client(name, now)
+    certificate, key = authority.issue_client(name, now, AUTHORITY_DAYS)
     (out / "tls").mkdir(mode=0o700)
     for source in (settings.tls_certificate, settings.tls_key, settings.tls_authority):
         shutil.copyfile(source, out / "tls" / source.name)
@@ -91,7 +92,7 @@ def _authority(settings: ServerSettings, now: datetime) -> LocalAuthority:
         return LocalAuthority.from_pem(key.read_bytes(), certificate.read_bytes())
     home.mkdir(mode=0o700, exist_ok=True)
     authority = LocalAuthority.create(now)
-    chain, door_key = authority.issue_server([DOOR_NAME], now)
+    chain, door_key = authority.issue_server([DOOR_NAME], now, AUTHORITY_DAYS)
     write_private(home / "door.crt", chain.encode("ascii"))
     write_private(home / "door.key", door_key.encode("ascii"))
     write_private(key, authority.key_pem())

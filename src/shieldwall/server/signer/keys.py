@@ -25,7 +25,8 @@ from shieldwall.trust.roots import MAX_INCARNATION, Role, Roles, TrustRoot, role
 UNIT_FILE: Final = "tenant.json"
 """Names the tenant and the incarnation of its keys."""
 _AUTHORITY_KEY: Final = "device-authority.key.pem"
-_AUTHORITY_CERTIFICATE: Final = "device-authority.pem"
+AUTHORITY_CERTIFICATE: Final = "device-authority.pem"
+"""Who issues the certificates of devices; renewed before its end."""
 _TOKEN_KEY: Final = "token.key.pem"  # noqa: S105 - the name of a file
 
 
@@ -107,7 +108,7 @@ def load_keys(directory: Path, tenant_id: TenantId) -> SigningKeys:
             unit=unit,
             roles={role: EnvelopeKey.from_pem(read_secret(folder / _role_file(role))) for role in Role},
             device_authority=DeviceAuthority.from_pem(
-                read_secret(folder / _AUTHORITY_KEY), read_secret(folder / _AUTHORITY_CERTIFICATE)
+                read_secret(folder / _AUTHORITY_KEY), read_secret(folder / AUTHORITY_CERTIFICATE)
             ),
             token_keys=TokenKeyRing.load(first, folder / FOLDER),
         )
@@ -146,7 +147,7 @@ def _files(keys: SigningKeys) -> dict[str, bytes]:
         UNIT_FILE: strict_json.encode(keys.unit),
         **{_role_file(role): key.to_pem() for role, key in keys.roles.items()},
         _AUTHORITY_KEY: keys.device_authority.key_pem(),
-        _AUTHORITY_CERTIFICATE: keys.device_authority.certificate_pem.encode("ascii"),
+        AUTHORITY_CERTIFICATE: keys.device_authority.certificate_pem.encode("ascii"),
     }
 
 

@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shieldwall.server.signer.errors import KeyFilesError, SignerError
-from shieldwall.server.signer.keys import held_tenants, load_keys
+from shieldwall.server.signer.keys import SigningKeys, held_tenants, load_keys
 from shieldwall.server.signer.ledger import Ledger
+from shieldwall.server.signer.renewing import renew_authority
 from shieldwall.server.signer.saying import log_as_json
 from shieldwall.server.signer.serving import SignerServer
 from shieldwall.server.signer.sockets import listening
@@ -58,14 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(data: Path) -> int:
     directory = data / "keys"
+    clock = SystemClock()
     held = [load_keys(directory, tenant_id) for tenant_id in held_tenants(directory)]  # what is damaged shows at once
     if not held:
         raise KeyFilesError(f"{directory} holds no keys of any tenant.")
+    for keys in held:
+        _renew(directory, keys, clock.now())
     ledger = Ledger(data / "signer")
     ledger.hand_over(min(held, key=lambda keys: keys.unit.created).unit.tenant_id)  # the first tenant was alone once
     if ledger.is_new:
         logging.getLogger(__name__).warning("%s", _NEW_LEDGER)
-    signers = TenantSigners(lambda tenant_id: load_keys(directory, tenant_id), ledger=ledger, clock=SystemClock())
+    signers = TenantSigners(lambda tenant_id: load_keys(directory, tenant_id), ledger=ledger, clock=clock)
     with listening(data) as listener:
         server = SignerServer(signers, listener, allowed_user=os.geteuid())
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,6 +79,16 @@ def _serve(data: Path) -> int:
         server.serve(until_closed=_parent_pipe())
     ledger.close()
     return 1 if server.failed else 0
+
+
+def _renew(directory: Path, keys: SigningKeys, now: datetime) -> None:
+    try:
+        tenant_id = renew_authority(directory, keys, now)
+    except KeyFilesError as error:  # there are years left, and as many starts
+        logging.getLogger(__name__).warning("authority_not_renewed", extra={"code": error.code, "cause": error.cause})
+    else:
+        if tenant_id is not None:
+            logging.getLogger(__name__).warning("authority_renewed", extra={"tenant": tenant_id})
 
 
 def _parent_pipe() -> int | None:
