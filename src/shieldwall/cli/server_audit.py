@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -16,11 +17,15 @@ from shieldwall.cli.presentation import printable, speaking_plainly
 from shieldwall.contract.errors import ShieldwallError
 
 if TYPE_CHECKING:
+    from shieldwall.contract.ids import TenantId
     from shieldwall.server.admin.services import AdminServices
+    from shieldwall.server.storage.engine.database import Database
     from shieldwall.server.storage.engine.outbox import Event
 
 _EVERY_SECONDS: Final = 1.0
 _AT_ONCE: Final = 500
+_OF_A_TENANT: Final = 100
+"""Read at once of one tenant, while as much of every other one waits for its turn."""
 
 
 def show_audit(
@@ -50,15 +55,21 @@ def show_audit(
 
 
 def _events(services: AdminServices, since: datetime, tenant: str | None, *, follow: bool) -> Iterator[Event]:
-    """Read the trail as far as the outbox does not reach back, then the outbox, which has the order of commits."""
+    """Read the trail as far as the outbox does not reach back, then the outbox, which has the order of commits.
+
+    No transaction is open while somebody reads what was read. That may take its time, with a pager for one: SQLite's
+    log would grow as long, and PostgreSQL would end the transaction.
+    """
     from shieldwall.server.storage.engine import outbox  # noqa: PLC0415 - see above
-    from shieldwall.server.storage.events import audit  # noqa: PLC0415 - see above
+    from shieldwall.server.storage.tenants import tenants  # noqa: PLC0415 - see above
 
     wanted = None if tenant is None else services.tenant.id
     with services.database.read() as connection:
         kept = outbox.read(connection, 0, 1, tenant_id=wanted)
         until = kept[0].at if kept else services.clock.now() + timedelta(days=1)
-        yield from audit.told_between(connection, since, until, tenant_id=wanted)
+        of = [each.id for each in tenants.list_tenants(connection)] if wanted is None else [wanted]
+    trails = [_trail(services.database, each, since, until) for each in of]
+    yield from heapq.merge(*trails, key=lambda event: (event.at, event.id))
     cursor = 0
     while True:
         with services.database.read() as connection:
@@ -70,6 +81,19 @@ def _events(services: AdminServices, since: datetime, tenant: str | None, *, fol
             return
         else:
             time.sleep(_EVERY_SECONDS)
+
+
+def _trail(database: Database, tenant_id: TenantId, since: datetime, until: datetime) -> Iterator[Event]:
+    from shieldwall.server.storage.events import audit  # noqa: PLC0415 - see above
+
+    found: Sequence[Event] = ()
+    while True:
+        with database.read() as connection:
+            last = found[-1] if found else None
+            found = audit.told_between(connection, tenant_id, since, until, _OF_A_TENANT, after=last)
+        yield from found
+        if len(found) < _OF_A_TENANT:
+            return
 
 
 def _writer(services: AdminServices, *, as_json: bool, as_syslog: bool) -> Callable[[Event], str]:

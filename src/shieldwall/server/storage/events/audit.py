@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
 
@@ -15,8 +13,6 @@ from shieldwall.server.storage.records import AuditEvent, Page
 from shieldwall.server.storage.statements import paging
 from shieldwall.server.storage.statements.rows import columns_of
 from shieldwall.server.storage.tables.schema import audit_events
-
-_AT_ONCE: Final = 500
 
 
 def add(connection: Connection, event: AuditEvent) -> None:
@@ -63,22 +59,26 @@ def list_activities(connection: Connection, tenant_id: TenantId, *where: ColumnE
 
 
 def told_between(
-    connection: Connection, since: datetime, until: datetime, *, tenant_id: TenantId | None = None
-) -> Iterator[outbox.Event]:
-    """Read the events from one moment on and before another, oldest first, as those who follow events hear of them.
+    connection: Connection,
+    tenant_id: TenantId,
+    since: datetime,
+    until: datetime,
+    most: int,
+    *,
+    after: outbox.Event | None = None,
+) -> tuple[outbox.Event, ...]:
+    """Return the first of a tenant's events from one moment on and before another, oldest first.
 
-    Of one tenant, or of all of them, for whoever runs the server.
+    They are as those who follow events hear of them; ``after`` is the last one that is known already.
     """
-    query = (
-        select(audit_events)
-        .where(audit_events.c.at >= since, audit_events.c.at < until)
-        .order_by(audit_events.c.at, audit_events.c.id)
-        .execution_options(yield_per=_AT_ONCE)
-    )
-    if tenant_id is not None:
-        query = query.where(audit_events.c.tenant_id == tenant_id)
-    for row in connection.execute(query):
-        yield _told(AuditEvent(**row._asdict()))
+    query = select(audit_events).where(audit_events.c.tenant_id == tenant_id, audit_events.c.at < until)
+    if after is None:
+        query = query.where(audit_events.c.at >= since)
+    else:
+        later = or_(audit_events.c.at > after.at, audit_events.c.id > after.id)
+        query = query.where(audit_events.c.at >= after.at, later)
+    query = query.order_by(audit_events.c.at, audit_events.c.id).limit(most)
+    return tuple(_told(AuditEvent(**row._asdict())) for row in connection.execute(query))
 
 
 def _told(event: AuditEvent) -> outbox.Event:
