@@ -21,6 +21,7 @@ from shieldwall.server.storage.devices.sightings import Sighting, SightingKind
 from shieldwall.server.storage.engine.database import Database
 from shieldwall.server.storage.events import alerts, audit
 from shieldwall.server.storage.events.alerts import Alert, Severity
+from shieldwall.server.storage.fleets import fleet_samples
 from shieldwall.server.storage.onboarding import nonces
 from shieldwall.server.storage.records import Page
 from shieldwall.server.storage.reports import kept_reports
@@ -90,6 +91,50 @@ def test_silent_devices_retire_after_the_days_chosen_and_others_stay(world: Admi
             if each.activity == "device.retired"
         ]
     assert (event.actor, event.details) == ("housekeeping", '{"name":"device-1","reason":"inactive"}')
+
+
+def listened(world: AdminWorld, since: datetime, until: datetime) -> None:
+    """Let the server have been there, and have counted every day."""
+    with world.writing() as connection:
+        for day in range((until - since) // DAY + 1):
+            fleet_samples.add(connection, TENANT_ID, since + day * DAY, "{}")
+
+
+def retired(world: AdminWorld) -> set[int]:
+    return {number for number, each in found(world).items() if each.state is DeviceState.RETIRED}
+
+
+def test_after_a_long_outage_nobody_retires_whom_the_server_could_not_hear(world: AdminWorld) -> None:
+    """It may have been off, or come back from an old backup: the whole fleet was in touch with it long ago."""
+    listened(world, NOON - 100 * DAY, NOON - 40 * DAY)
+    for number, days in ((1, 40), (2, 65), (3, 75)):
+        join(world, number, seen=NOON - days * DAY)
+    rules = CleanUpRules(retire_inactive_after_days=30)
+    choose(world, rules)
+    listened(world, NOON, NOON)
+    assert counted(world, rules) == (0, 1, 0)
+
+    clean(world)
+    assert retired(world) == {3}, "silent for 35 days before the outage"
+
+    for days, expected in ((4, {3}), (6, {2, 3}), (29, {2, 3}), (31, {1, 2, 3})):
+        world.clock.advance(days=days - (world.clock.now() - NOON).days)
+        listened(world, NOON, world.clock.now())
+        clean(world)
+        assert retired(world) == expected
+
+
+def test_a_clock_that_jumps_ahead_retires_nobody(world: AdminWorld) -> None:
+    listened(world, NOON - 100 * DAY, NOON)
+    join(world, 1)
+    choose(world, CleanUpRules(retire_inactive_after_days=30))
+    world.clock.advance(days=5_000)
+    clean(world)
+    listened(world, world.clock.now(), world.clock.now())
+
+    clean(world)
+
+    assert retired(world) == set()
 
 
 def test_the_profile_of_a_retired_device_is_kept_a_hundred_and_eighty_days(world: AdminWorld) -> None:

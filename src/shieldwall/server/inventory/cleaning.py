@@ -20,6 +20,7 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import get_device, retire
 from shieldwall.server.inventory.certifying import with_certificates
+from shieldwall.server.inventory.listening import listened_since
 from shieldwall.server.inventory.pending import (
     DUPLICATE_HARDWARE,
     CertificateIssuer,
@@ -31,6 +32,7 @@ from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.engine.database import Database
+from shieldwall.server.storage.fleets import fleet_samples
 from shieldwall.server.storage.reports import retention
 from shieldwall.server.storage.reports.retention import Horizon
 from shieldwall.server.storage.tenants import tenants
@@ -105,7 +107,7 @@ def put_rules(connection: Connection, acting: Acting, rules: CleanUpRules) -> No
 
 def preview(connection: Connection, tenant_id: TenantId, rules: CleanUpRules, now: datetime) -> CleanUp:
     """Say how much these rules would clean up now; nothing is changed."""
-    silence = _silence(rules, now)
+    silence = _silence(connection, tenant_id, rules, now)
     return CleanUp(
         replaced=sum(1 for _ in _replaceable(connection, tenant_id, now)) if rules.auto_replace else 0,
         retired=0 if silence is None else retention.count_silent(connection, tenant_id, silence),
@@ -127,9 +129,10 @@ class Cleaning:
         now, tenant_id = self.acting.clock.now(), self.acting.tenant_id
         with self.database.read() as connection:
             rules = get_rules(connection, tenant_id)
+            silence = _silence(connection, tenant_id, rules, now)
             pairs = _replaceable(connection, tenant_id, now) if rules.auto_replace else []
         replaced = sum(self._replace(device_id, now) for device_id in pairs)
-        silence, retired, removed = _silence(rules, now), 0, 0
+        retired = 0
         if silence is not None:
             retired = self._in_steps(lambda connection: self._retire(connection, silence))
         removed = self._in_steps(lambda connection: self._remove(connection, _forgotten(rules, now)))
@@ -208,9 +211,12 @@ def _successor(connection: Connection, tenant_id: TenantId, device_id: DeviceId,
     return device if may_replace_itself(device, former, last, now) else None
 
 
-def _silence(rules: CleanUpRules, now: datetime) -> datetime | None:
+def _silence(connection: Connection, tenant_id: TenantId, rules: CleanUpRules, now: datetime) -> datetime | None:
+    """Return before which moment a device has to have been in touch last to be retired; ``None`` where none is."""
     days = rules.retire_inactive_after_days
-    return None if days is None else now - timedelta(days=days)
+    if days is None:
+        return None
+    return listened_since(fleet_samples.moments(connection, tenant_id), now, timedelta(days=days))
 
 
 def _forgotten(rules: CleanUpRules, now: datetime) -> datetime:
