@@ -128,3 +128,16 @@ def test_a_key_is_known_with_its_first_token_however_short_ago_all_keys_were_ask
     signer.keys = {"keys": [{**old, "kid": "another"}]}
 
     assert [each.kid for each in keys.of(tenant, "another").keys] == ["another"]
+
+
+def test_keys_are_asked_for_again_where_the_clock_was_set_back(embedded: AdminWorld) -> None:
+    """Else a key that was taken out of use would count for as long as the clock had been ahead."""
+    clock, known = HandClock(), embedded.signer.jwks()
+    signer = _Signer(known)
+    keys = VerificationKeys(signer, clock)  # type: ignore[arg-type]  # all that is asked of it
+    tenant, (kid,) = TenantId(TENANT_ID), [each["kid"] for each in known["keys"]]
+    keys.of(tenant, kid)
+    clock.at -= timedelta(days=3)
+    keys.of(tenant, kid)
+
+    assert signer.asked == 2

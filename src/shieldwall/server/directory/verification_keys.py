@@ -34,10 +34,10 @@ class _Known:
     """When somebody last asked for a key that there is not."""
 
     def suffices(self, key_id: str, now: datetime) -> bool:
-        """Tell whether nothing needs to be asked for the sake of this key."""
+        """Tell whether nothing needs to be asked for the sake of this key; a clock may have been set back since."""
         if key_id in self.names:
-            return now - self.asked_at <= FRESH
-        return self.in_vain_at is not None and now - self.in_vain_at <= PATIENCE
+            return abs(now - self.asked_at) <= FRESH
+        return self.in_vain_at is not None and abs(now - self.in_vain_at) <= PATIENCE
 
 
 class VerificationKeys:
