@@ -100,7 +100,7 @@ def test_a_report_is_narrowed_printed_and_exported(office: Office, ada: Watched)
     page = ada.page
     page.goto(f"{office.url}/reports")
     page.get_by_role("link", name="Coverage").click()
-    page.get_by_label("Platform").select_option("linux")
+    page.get_by_role("combobox", name="Platform").select_option("linux")
     page.get_by_label("Coverage").select_option("set")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("main")).to_contain_text("1 setting, what nobody sets first")
