@@ -192,7 +192,9 @@ def test_rights_that_somebody_else_took_away_meanwhile_do_not_come_back(world: A
         assert "meanwhile, so nothing was saved" in answer, action
     with world.services.database.read() as connection:
         tenant = world.services.tenant.id
-        assert stored_roles.find(connection, tenant, role.rpartition("/")[2]).role.actions == {read}  # type: ignore[union-attr]
+        found = stored_roles.find(connection, tenant, role.rpartition("/")[2])
+        assert found is not None
+        assert found.role.actions == {read}
         kept = role_assignments.find(connection, tenant, assignment.rpartition("/")[2])
         assert kept is not None
         assert kept.members == (grace.id,)

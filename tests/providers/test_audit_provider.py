@@ -311,7 +311,7 @@ def test_a_list_of_rules_that_did_not_come_is_no_empty_one() -> None:
 def test_a_directory_that_comes_later_is_watched_soon(tmp_path: Path) -> None:
     kernel, wanted = Kernel(), {**ON, **choices(packs_identity="true", packs_authentication="true")}
     host, provider = a_host(kernel), AuditProvider(catalog())
-    host.locate = lambda path: tmp_path.joinpath(*path.parts[1:])  # type: ignore[method-assign]
+    host.locate = lambda path: tmp_path.joinpath(*path.parts[1:])  # type: ignore[method-assign]  # a real disk below
     host.locate(PurePosixPath("/run/systemd/system")).mkdir(parents=True)
     kernel.takes = lambda rule: "sudoers.d" not in rule or (tmp_path / "etc/sudoers.d").is_dir()
     apply(host, provider, wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -239,11 +239,11 @@ def test_a_directory_that_goes_and_comes_back_is_missed_until_it_is_watched_agai
 
 
 def test_rules_that_stay_are_named() -> None:
-    def auditctl(words: list[str], _stdin: bytes) -> Completed:
+    def auditctl(words: Sequence[str], _stdin: bytes) -> Completed:
         said = {"-s": b"enabled 1\n", "-l": b"-w /x -p r -k ours\n"}.get(words[0], b"")
         return Completed(returncode=0, stdout=said, stderr=b"")
 
-    host = MemoryHost({}, programs={"auditctl": auditctl})  # type: ignore[dict-item]
+    host = MemoryHost({}, programs={"auditctl": auditctl})
 
     with pytest.raises(AuditRefusedError, match="rules of ours"):
         load(host, PurePosixPath("/f"), ["ours"])

@@ -20,7 +20,6 @@ from shieldwall.server.directory.acting import Acting
 from shieldwall.server.directory.deletion import delete_device
 from shieldwall.server.directory.devices import get_device, retire
 from shieldwall.server.inventory.certifying import with_certificates
-from shieldwall.server.inventory.listening import listened_since
 from shieldwall.server.inventory.pending import (
     DUPLICATE_HARDWARE,
     CertificateIssuer,
@@ -28,6 +27,7 @@ from shieldwall.server.inventory.pending import (
     may_replace_itself,
     replace_device,
 )
+from shieldwall.server.inventory.presence import listened_since
 from shieldwall.server.storage.check_ins import check_ins, targets
 from shieldwall.server.storage.device_records import Device, DeviceState
 from shieldwall.server.storage.devices import devices

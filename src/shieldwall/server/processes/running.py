@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -83,10 +83,17 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
     A gateway comes to ask the signer long after that is there, for it has the more to load; and devices wait for
     nobody else. An admin process has most to load.
     """
-    count = partial(replacements.count_one, settings.run)
 
-    def settle() -> None:
-        _settle(settings.database)
+    def replaceable(role: Role, module: str, is_ready: Callable[[], Awaitable[bool]], *more: str) -> ProcessPlan:
+        return ProcessPlan(
+            name=role,
+            command=module_command(f"shieldwall.server.processes.{module}", settings.data, *more),
+            is_ready=is_ready,
+            is_replaceable=True,
+            doubts=failed_syncs.STATUS,
+            settle=lambda: _settle(settings.database),
+            count=partial(replacements.count_one, settings.run),
+        )
 
     def plan(role: Role) -> ProcessPlan:
         match role:
@@ -97,36 +104,13 @@ def _stages(settings: ServerSettings, roles: Collection[Role], signer: Signer) -
                     is_ready=lambda: _signer_answers(signer),
                 )
             case Role.GATEWAY:
-                return ProcessPlan(
-                    name=role,
-                    command=module_command(
-                        "shieldwall.server.processes.gateway_process", settings.data, str(settings.gateway_port)
-                    ),
-                    is_ready=lambda: is_listening(settings.listen, settings.gateway_port),
-                    is_replaceable=True,
-                    doubts=failed_syncs.STATUS,
-                    settle=settle,
-                    count=count,
-                )
+                port = settings.gateway_port
+                return replaceable(role, "gateway_process", lambda: is_listening(settings.listen, port), str(port))
             case Role.ADMIN:
-                return ProcessPlan(
-                    name=role,
-                    command=module_command("shieldwall.server.processes.admin_process", settings.data),
-                    is_ready=lambda: is_listening(settings.listen, settings.public_port),
-                    is_replaceable=True,
-                    doubts=failed_syncs.STATUS,
-                    settle=settle,
-                    count=count,
-                )
+                return replaceable(role, "admin_process", lambda: is_listening(settings.listen, settings.public_port))
             case Role.TARGETING:
-                return ProcessPlan(
-                    name=role,
-                    command=module_command("shieldwall.server.processes.targeting_process", settings.data),
-                    is_ready=lambda: asyncio.to_thread(_accepts, settings.targeting_socket),
-                    is_replaceable=True,
-                    doubts=failed_syncs.STATUS,
-                    settle=settle,
-                    count=count,
+                return replaceable(
+                    role, "targeting_process", lambda: asyncio.to_thread(_accepts, settings.targeting_socket)
                 )
 
     door = tuple(_door(settings, each) for each in [settings.signer_door] if each and Role.SIGNER in roles)

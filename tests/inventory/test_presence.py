@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.samples import NOON
 
-from shieldwall.server.inventory.listening import LONGEST_PAUSE, listened_since
+from shieldwall.server.inventory.presence import LONGEST_PAUSE, listened_since
 from shieldwall.server.manager.samples import EVERY, ended
 
 DAY = timedelta(days=1)
