@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -24,6 +23,7 @@ from tests.support.hardening import (
     setting,
 )
 from tests.support.memory_host import MemoryHost
+from tests.support.places_to_cover import places_to_cover
 from tests.support.private_namespaces import execution, mount, privately
 from tests.support.provider_conformance import ProviderConformance
 from tests.support.systemd_host import SystemdHost
@@ -126,19 +126,6 @@ def test_credentials_are_audited_without_fapolicyd() -> None:
     assert found.index("exe=/usr/sbin/sshd") < found.index("-a always,exit -F path=/etc/shadow")
 
 
-@contextlib.contextmanager
-def places_to_cover() -> Iterator[None]:
-    """Have every directory that is covered inside; take away those that were not there."""
-    made = [Path(path) for path in COVERED if not Path(path).is_dir()]
-    for path in made:
-        path.mkdir()
-    try:
-        yield
-    finally:
-        for path in made:
-            path.rmdir()
-
-
 def with_daemon(check: Callable[[], None]) -> None:
     def guarded() -> None:
         try:
@@ -146,7 +133,7 @@ def with_daemon(check: Callable[[], None]) -> None:
         finally:
             stop()
 
-    with places_to_cover():
+    with places_to_cover(*COVERED):
         privately(guarded)
 
 

@@ -18,6 +18,7 @@ from tests.support.hardening import (
     setting,
 )
 from tests.support.memory_host import MemoryHost
+from tests.support.places_to_cover import places_to_cover
 from tests.support.private_namespaces import execution, mount, private_root, privately
 from tests.support.provider_conformance import ProviderConformance
 
@@ -266,13 +267,8 @@ def test_the_script_for_the_next_start_does_the_same_and_is_undone_by_the_agent(
         assert execution(Path("/home")) == 0
         assert host.read_file(BEFORE) is None
 
-    was_there = OURS.is_dir()
-    OURS.mkdir(exist_ok=True)
-    try:
+    with places_to_cover(OURS):
         privately(check)
-    finally:
-        if not was_there:
-            OURS.rmdir()
 
 
 @pytest.mark.root
