@@ -15,6 +15,7 @@ from tests.support.doubted_agent import (
     gateway,
     laptop,
     manifest,
+    policies,
     signed_time,
     standing,
 )
@@ -26,7 +27,7 @@ from shieldwall.agent.applier.confirming import NothingToConfirmError, Unconfirm
 from shieldwall.agent.applier.protocol import Outcome, Standing
 from shieldwall.contract.messages import Manifest
 from shieldwall.contract.strict_json import decode, encode
-from shieldwall.trust import refusals, strict_base64
+from shieldwall.trust import moments, refusals, strict_base64
 
 __all__ = ["clock", "gateway", "laptop"]
 
@@ -61,6 +62,38 @@ def test_time_never_goes_back_behind_what_was_signed(laptop: SimulatedAgent, gat
 
     with pytest.raises(refusals.RefusedTimeError, match="lies before"):
         desk(protocol.Apply(manifest=manifest(gateway), time=before), AGENT)
+
+
+def apply_in_time(laptop: SimulatedAgent, gateway: SimulatedGateway) -> protocol.Answer:
+    """Apply what is assigned, with time that is signed for the nonce of a moment ago."""
+    desk = laptop.desk
+    look = desk(protocol.Look(), AGENT)
+    assert isinstance(look, Standing)
+    time = signed_time(gateway, look.nonce)
+    return desk(protocol.Apply(manifest=manifest(gateway), policies=policies(gateway), time=time), AGENT)
+
+
+def test_time_goes_back_behind_what_was_signed_ahead_where_our_own_clock_says_so_too(
+    laptop: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    right = laptop.clock.at
+    gateway.clock = HandClock(right + timedelta(days=20))
+    gateway.assign(gateway.publish(a_policy(firewall="ahead")))
+    apply_in_time(laptop, gateway)
+    assert laptop.enforcer.now == {FIREWALL: "ahead"}
+    gateway.clock = HandClock(right)
+    gateway.assign(gateway.publish(a_policy(revision=2, firewall="right")))
+    with pytest.raises(refusals.ManifestExpiredError):
+        apply(laptop, manifest(gateway), *policies(gateway))
+    laptop.clock.at = right - timedelta(minutes=6)
+    with pytest.raises(refusals.RefusedTimeError, match="clock of this device"):
+        apply_in_time(laptop, gateway)
+    laptop.clock.at = right
+
+    apply_in_time(laptop, gateway)
+
+    assert laptop.enforcer.now == {FIREWALL: "right"}
+    assert standing(laptop).trusted_time == moments.write(right)
 
 
 def test_a_clock_set_back_revives_no_expired_manifest(laptop: SimulatedAgent, gateway: SimulatedGateway) -> None:

@@ -16,7 +16,7 @@ from tests.support.databases import shared_migrated_database_url
 from tests.support.gateway_device import FACTS, GatewayDevice
 from tests.support.gateway_requests import CHECK_IN, manifest_of, publish
 from tests.support.life import Life, a_life
-from tests.support.policies import LEVEL, RETENTION
+from tests.support.policies import LEVEL, RETENTION, choice
 from tests.support.whole_database import everything
 
 from shieldwall.contract import strict_json
@@ -35,7 +35,7 @@ UNKNOWN = Digest("f" * 64)
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory, shared_migrated_database_url: str) -> Iterator[Life]:
     with a_life(tmp_path_factory.mktemp("life"), shared_migrated_database_url) as made:
-        publish(made.server)
+        publish(made.server, choice(LEVEL, "_1"))
         yield made
 
 

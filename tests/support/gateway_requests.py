@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.support.gateway_device import INSTANCE, GatewayDevice
 from tests.support.gateway_world import GatewayWorld, Reply
 from tests.support.other_directory import Holder, OtherDirectory
-from tests.support.policies import ANTIVIRUS, LEVEL, choice
+from tests.support.policies import ANTIVIRUS
 from tests.support.pretend_tpm import PretendTpm
 from tests.support.signing_inside import SigningInside
 
@@ -30,6 +30,7 @@ from shieldwall.contract.registration import (
     RenewRequest,
     ResyncRequest,
 )
+from shieldwall.contract.settings import SettingInstance
 from shieldwall.server.directory import registrations
 from shieldwall.server.directory.registrations import RegistrationDraft
 from shieldwall.server.gateway.routes import Access
@@ -108,15 +109,15 @@ def registered(world: GatewayWorld, key: SigningKey | None = None) -> GatewayDev
     return device
 
 
-def publish(world: GatewayWorld) -> None:
-    """Give every device a policy to fetch."""
+def publish(world: GatewayWorld, *settings: SettingInstance) -> None:
+    """Give every device a policy to fetch, with these settings."""
     services = world.services
     draft = PolicyDraft(
         name="Antivirus",
         platforms="linux",
         technologies="microsoftSense",
         template_id=ANTIVIRUS,
-        settings=(choice(LEVEL, "_1"),),
+        settings=settings,
     )
     with services.database.write() as connection:
         policy = Policies(catalog=services.catalog, signatures=SigningInside(services.signer)).create(

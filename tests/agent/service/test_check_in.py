@@ -507,6 +507,44 @@ def test_signed_time_from_before_what_was_signed_is_refused(
     assert protected.state.time().offset_seconds == 0
 
 
+@pytest.mark.parametrize("days", [3, 20])
+@pytest.mark.parametrize("off", [timedelta(), timedelta(minutes=-4)], ids=["right", "nearlyRight"])
+def test_a_server_whose_clock_was_ahead_gets_its_devices_back(
+    protected: SimulatedAgent, gateway: SimulatedGateway, days: int, off: timedelta
+) -> None:
+    gateway.clock = HandClock(protected.clock.at + timedelta(days=days))
+    gateway.assign(gateway.publish(a_policy(firewall="ahead")))
+    protected.check_in()
+    assert protected.surroundings.trusted_clock.now() >= gateway.clock.at
+    gateway.clock = HandClock(protected.clock.at + timedelta(hours=1) - off)
+    protected.clock.advance(hours=1)
+    gateway.assign(gateway.publish(a_policy(revision=2, firewall="right")))
+
+    protected.check_in()
+
+    assert protected.enforcer.now == {"firewall": "right"}
+    assert protected.surroundings.trusted_clock.now() == gateway.clock.at
+    gateway.received.clear()
+    protected.check_in()
+    assert [path for path, _ in gateway.received] == ["/device/v1/checkin"]
+
+
+def test_a_device_whose_own_clock_is_off_does_not_go_back_behind_what_was_signed(
+    protected: SimulatedAgent, gateway: SimulatedGateway
+) -> None:
+    gateway.clock = HandClock(protected.clock.at + timedelta(days=3))
+    gateway.assign(gateway.publish(a_policy(firewall="ahead")))
+    protected.check_in()
+    before = protected.state.time()
+    gateway.clock = HandClock(protected.clock.at + timedelta(minutes=6))
+
+    with pytest.raises(ShieldwallError, match="clock of this device") as refusal:
+        protected.check_in()
+
+    assert "clock" in refusal.value.advice
+    assert protected.state.time() == before
+
+
 def test_signed_time_by_another_key_is_refused(protected: SimulatedAgent, gateway: SimulatedGateway) -> None:
     gateway.keys["time"] = EnvelopeKey.generate()
     gateway.clock = HandClock(protected.clock.at + timedelta(days=1))

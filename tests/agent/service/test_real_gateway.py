@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from shieldwall.agent.service.assembly import Surroundings
-from shieldwall.agent.service.errors import NotOnboardedError
+from shieldwall.agent.service.errors import NotOnboardedError, ProblemAnswerError
 from shieldwall.agent.service.overview import overview
 from shieldwall.agent.service.waiting import Wake
 from shieldwall.contract.ids import SettingId
 from shieldwall.contract.messages import MAX_CHECK_IN_BYTES
 from shieldwall.contract.status import SettingState, SettingStatus, StatusReport
 from shieldwall.contract.strict_json import encode
+from shieldwall.trust import moments
 
 pytest.importorskip("granian", reason="the server is not installed")
 
-from tests.support.gateway_world import GatewayWorld, gateway_world
+from tests.support.gateway_requests import publish
+from tests.support.gateway_world import GatewayWorld, HandClock, gateway_world
 from tests.support.real_agent import package_of, surroundings_in
 
 from shieldwall.policy.enrollment import Coverage, EnforcementScope
@@ -103,14 +108,37 @@ def test_a_report_that_an_older_agent_kept_and_could_never_send_is_cut_and_taken
     assert surroundings.state.standing().acknowledged_status is not None
 
 
+def with_a_clock_of_its_own(surroundings: Surroundings, world: GatewayWorld) -> tuple[Surroundings, HandClock]:
+    local = HandClock(world.clock.now())
+    return replace(surroundings, clock=local), local
+
+
 def test_a_clock_that_is_off_is_put_right_by_the_gateway(world: GatewayWorld, surroundings: Surroundings) -> None:
     surroundings.onboard()(package_of(world))
-    local = type(world.clock)(world.clock.now())
-    here = Surroundings(
-        **{name: getattr(surroundings, name) for name in Surroundings.__struct_fields__ if name != "clock"}, clock=local
-    )
+    here, local = with_a_clock_of_its_own(surroundings, world)
     local.forward(hours=5)
 
     here.enrolled().check_in()
 
     assert here.state.time().offset_seconds == pytest.approx(-5 * 3_600, abs=2)
+
+
+@pytest.mark.parametrize("days", [20, 200, 2_000], ids="{}Days".format)
+def test_a_server_whose_clock_was_ahead_gets_its_devices_back(
+    world: GatewayWorld, surroundings: Surroundings, days: int
+) -> None:
+    surroundings.onboard()(package_of(world))
+    here, local = with_a_clock_of_its_own(surroundings, world)
+    here.enrolled().check_in()
+    world.clock.forward(days=days)
+    publish(world)
+    with contextlib.nullcontext() if days < 400 else pytest.raises(ProblemAnswerError, match="certificate"):
+        here.enrolled().check_in()
+        assert here.state.time().floor == moments.write(world.clock.now())
+    world.clock.forward(days=-days, hours=1)
+    local.forward(hours=1)
+
+    here.enrolled().check_in()
+
+    assert here.state.standing().trouble is None
+    assert abs(here.trusted_clock.now() - world.clock.now()) <= timedelta(seconds=2)

@@ -75,9 +75,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """Everything the applier believes without being told again.
 
-    ``successor`` has proven its key and is this device once a manifest names it. ``floor`` and ``time_floor`` (RFC
-    3339) only rise. ``protected`` is what the newest manifest said. ``leaving`` is set by a proof, and carried through.
-    ``enforced`` is the target whose enforcement was completed last, ``change`` what the last new target changed.
+    ``successor`` has proven its key and is this device once a manifest names it. ``floor`` only rises, and so does
+    ``time_floor`` (RFC 3339) unless ``signed_time`` says otherwise. ``protected`` is what the newest manifest said.
+    ``leaving`` is set by a proof, and carried through. ``enforced`` is the target whose enforcement was completed last,
+    ``change`` what the last new target changed.
     """
 
     format: Literal[1] = 1

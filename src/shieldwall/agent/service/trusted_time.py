@@ -1,7 +1,8 @@
 """Time as the agent believes it: the local clock plus a signed offset, never before what signed documents have shown.
 
 The device's own clock is never set. When the server says that the clock is off, signed time is asked for twice; an
-offset is taken when the two answers agree and do not lie before the floor.
+offset is taken when the two answers agree and do not lie before the floor, which gives way only where the device's own
+clock says the same (``trust.time_floors``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from shieldwall.agent.service.state import AgentState
 from shieldwall.contract.clock import Clock
 from shieldwall.contract.errors import ShieldwallError
 from shieldwall.contract.messages import Envelope, TimeRequest
-from shieldwall.trust import moments
+from shieldwall.trust import moments, time_floors
 from shieldwall.trust.verification import open_time
 
 AGREEMENT: Final = timedelta(seconds=60)
@@ -61,14 +62,14 @@ class AskSignedTime(Struct, frozen=True, kw_only=True):
         """Ask twice, keep the offset, return it.
 
         Raises:
-            UnusableAnswerError: The answers do not agree, or lie before the floor.
+            UnusableAnswerError: The answers do not agree, or lie before the floor and are not the device's own time.
             RefusedTimeError: A statement is not signed by the tenant's time key, or answers another question.
         """
         offset = self.measure()
         record = self.state.time()
-        if record.floor and self.local.now() + offset < _moment(record.floor):
-            raise UnusableAnswerError("The server's time lies before documents that it has signed.")
-        self.state.put_time(msgspec.structs.replace(record, offset_seconds=round(offset.total_seconds())))
+        self.state.put_time(
+            TimeRecord(offset_seconds=round(offset.total_seconds()), floor=self._floor(record.floor, offset))
+        )
         return offset
 
     def measure(self) -> timedelta:
@@ -77,6 +78,15 @@ class AskSignedTime(Struct, frozen=True, kw_only=True):
         if abs(first - second) > AGREEMENT:
             raise UnusableAnswerError("Two answers about the time do not agree with each other.")
         return second
+
+    def _floor(self, floor: str, offset: timedelta) -> str:
+        local = self.local.now()
+        stated = local + offset
+        if not floor or stated >= _moment(floor):
+            return floor
+        if (lower := time_floors.lowered(_moment(floor), stated, local)) is None:
+            raise UnusableAnswerError(time_floors.CAUSE, remedy=time_floors.REMEDY)
+        return moments.write(lower)
 
     def _offset(self) -> timedelta:
         nonce = self.randomness(16).hex()
