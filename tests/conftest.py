@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,10 @@ settings.register_profile(
 if (in_memory := scratch_for_programs()) is not None:
     # Server, agent and applier let all that they write outlive a power cut: tests waited for the disk most of the time.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(in_memory))
+
+gc.disable()  # until all tests are collected: two thousand modules, and nothing of them is garbage
+with suppress(ImportError):  # before anything loads structlog with what draws tracebacks, half a minute for one
+    import shieldwall.server.plain_logging  # noqa: F401 - see above
 
 os.umask(_MASK := os.umask(0o022))
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -94,6 +99,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
     gc.collect()  # or what is frozen counts among what lives, and has to grow by a quarter before anything is collected
 
 

@@ -10,6 +10,7 @@ import uvloop
 from granian.constants import Interfaces
 
 from shieldwall.server.plain_logging import structlog  # before all that would load the whole of it
+from shieldwall.server.processes.late_collections import spare_collections  # before all that is loaded to stay
 
 # isort: split
 
@@ -18,7 +19,7 @@ from shieldwall.server.configuration import settings
 from shieldwall.server.listening.listener import Listener
 from shieldwall.server.listening.one_thread import give_requests_their_threads
 from shieldwall.server.processes.beginning import run_process
-from shieldwall.server.processes.gateway_process import spare_collections, stop_signal
+from shieldwall.server.processes.gateway_process import stop_signal
 
 
 async def serve(data: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -11,12 +10,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Final
 
 import uvloop
 from granian.constants import Interfaces
 
 from shieldwall.server.plain_logging import structlog  # before all that would load the whole of it
+from shieldwall.server.processes.late_collections import spare_collections  # before all that is loaded to stay
 
 # isort: split
 
@@ -24,9 +23,6 @@ from shieldwall.server.configuration import settings
 from shieldwall.server.gateway.composition import open_gateway
 from shieldwall.server.listening.listener import Listener
 from shieldwall.server.processes.beginning import run_process
-
-_NEW_OBJECTS: Final = 20_000
-"""So many more objects than before, and the collector looks at them: a millisecond's work."""
 
 
 async def serve(data: Path, port: int | None = None) -> None:
@@ -43,16 +39,6 @@ async def serve(data: Path, port: int | None = None) -> None:
         async with gateway.running():
             structlog.get_logger().info("gateway_listens", address=found.listen, port=found.gateway_port)
             await listener.serve(gateway.application, Interfaces.RSGI, lambda: gateway.until(asked))
-
-
-def spare_collections() -> None:
-    """Let the collector of cycles look at what requests leave behind alone, and that seldom.
-
-    What is there after the start stays; looked over again and again it was a tenth of a check-in.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, 20, 50)
 
 
 def let_others_finish() -> None:
