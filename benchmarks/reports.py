@@ -39,7 +39,7 @@ from shieldwall.server.access.permissions import PERMISSIONS
 from shieldwall.server.listening.listener import Listener
 from shieldwall.server.manager.figures import FleetFigures
 from shieldwall.server.manager.standing import standing_of_fleet
-from shieldwall.server.processes.gateway_process import spare_collections
+from shieldwall.server.processes.late_collections import spare_collections
 from shieldwall.server.reporting.following import FleetReports
 from shieldwall.server.reporting.held import HeldFleet
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support import loaded_server
 from tests.support.loaded_program import LoadedProgram
 from tests.support.ports import free_port
 from tests.support.samples import a_device
@@ -98,19 +98,9 @@ def running_server(folder: Path, **settings: Any) -> Iterator[CommandLine]:
 @contextmanager
 def serving(line: CommandLine, log_file: Path) -> Iterator[None]:
     """Run a server that was made; its log goes to a file."""
-    with (
-        log_file.open("w") as log,
-        subprocess.Popen(
-            [*PROGRAM, "server", "run", "--data", str(line.data)], stdout=subprocess.PIPE, stderr=log
-        ) as server,
-    ):
-        assert server.stdout is not None
-        assert server.stdout.readline(), log_file.read_text()
-        try:
-            yield
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(60)
+    with log_file.open("w") as log, loaded_server.serving(line.data, log) as said:
+        assert said, log_file.read_text()
+        yield
 
 
 def written(path: Path, document: object, encoding: str = "utf-8") -> str:

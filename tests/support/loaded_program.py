@@ -53,19 +53,26 @@ class LoadedProgram:
         self, words: Sequence[str], environment: Mapping[str, str], stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end. Raises: TimeoutError: it did not end within a minute, and was killed."""
-        if self._asked is None:
-            self._asked = self._load()
         files = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
-        here, there = socket.socketpair()
-        with here:
-            os.pwrite(files[0], stdin.encode(), 0)
-            request = json.dumps({"words": words, "environment": dict(environment), "directory": str(Path.cwd())})
-            with there:
-                socket.send_fds(self._asked, [request.encode()], [*files, there.fileno()])
-            here.settimeout(_SECONDS)
-            status = _status(here)
+        os.pwrite(files[0], stdin.encode(), 0)
+        run = self.start(words, environment, files)
+        try:
+            status = run.wait(_SECONDS)
+        except TimeoutError:
+            run.send_signal(signal.SIGKILL)
+            raise
         _, stdout, stderr = (_content(each) for each in files)
         return subprocess.CompletedProcess(list(words), status, stdout, stderr)
+
+    def start(self, words: Sequence[str], environment: Mapping[str, str], files: Sequence[int]) -> Run:
+        """Begin to run it, with these files for its standard input, output and errors."""
+        if self._asked is None:
+            self._asked = self._load()
+        here, there = socket.socketpair()
+        request = json.dumps({"words": words, "environment": dict(environment), "directory": str(Path.cwd())})
+        with there:
+            socket.send_fds(self._asked, [request.encode()], [*files, there.fileno()])
+        return Run(here)
 
     def end(self) -> None:
         """Let go of what was loaded; another run loads it again."""
@@ -88,15 +95,23 @@ class LoadedProgram:
         return here
 
 
-def _status(keeper: socket.socket) -> int:
-    """Return the exit status that the keeper of a run tells, after its process id."""
-    with keeper.makefile("r") as told:
-        process = int(told.readline())
-        try:
-            return int(told.readline())
-        except TimeoutError:
-            os.kill(process, signal.SIGKILL)
-            raise
+class Run:
+    """One process of a loaded program, of which its keeper tells: its process id, then its exit status."""
+
+    def __init__(self, keeper: socket.socket) -> None:
+        self._keeper = keeper
+        self._told = keeper.makefile("r")
+        self.pid = int(self._told.readline())
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        """Return its exit status, once. Raises: TimeoutError: it did not end within so many seconds."""
+        self._keeper.settimeout(seconds)
+        with self._keeper, self._told:
+            return int(self._told.readline())
 
 
 def _content(file: int) -> str:

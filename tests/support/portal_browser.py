@@ -9,8 +9,6 @@ import contextlib
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +18,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 from sqlalchemy import update
+from tests.support import loaded_server
 from tests.support.command_line import on_console
 from tests.support.manager_world import CLOUD, a_draft
 from tests.support.ports import free_port
@@ -40,7 +39,6 @@ from shieldwall.server.storage.devices import devices
 from shieldwall.server.storage.records import AssignmentKind
 from shieldwall.server.storage.tables.schema import sessions
 
-SHIELDWALL: Final = str(Path(sys.executable).with_name("shieldwall"))
 ARGUMENTS: Final = (
     "--headless",
     "--no-sandbox",
@@ -150,18 +148,10 @@ def opened_office(data: Path, *, device_name: str) -> Iterator[Office]:
 
 @contextlib.contextmanager
 def _running(data: Path) -> Iterator[None]:
-    command = [SHIELDWALL, "server", "run", "--data", str(data)]
-    with (
-        (data.parent / "server.log").open("wb") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,
-    ):
-        try:
-            assert server.stdout is not None
-            assert "Admin center" in server.stdout.readline(), (data.parent / "server.log").read_text()
-            yield
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(30)
+    log_file = data.parent / "server.log"
+    with log_file.open("w") as log, loaded_server.serving(data, log, end=signal.SIGINT) as said:
+        assert "Admin center" in said, log_file.read_text()
+        yield
 
 
 @pytest.fixture(scope="module")
