@@ -15,6 +15,7 @@ from tests.support.documentation import DOCS, ROOT, table_rows
 from shieldwall.agent.doctor.examine import EXAMINATIONS
 from shieldwall.agent.doctor.known import KNOWN
 from shieldwall.contract.ids import DeviceId, KeyThumbprint, TenantId
+from shieldwall.server.configuration import served_certificate
 from shieldwall.server.configuration.settings_file import SettingsFile
 from shieldwall.server.directory import access_tokens, one_time_codes
 from shieldwall.server.signer.keys import create_keys, load_keys
@@ -116,7 +117,8 @@ def test_every_key_file_is_documented(tmp_path: Path) -> None:
         (SECURITY, f"access tokens, {access_tokens.LIFETIME.seconds // 3600} hour |"),
         (SECURITY, f"for a link within {one_time_codes.INVITATION_LIFETIME.seconds // 60} minutes"),
         (OPERATIONS, f"works once, within {one_time_codes.INVITATION_LIFETIME.seconds // 60} minutes"),
-        (OPERATIONS, f"-days {certificates.SERVER_DAYS} "),
+        (OPERATIONS, f"`tls/server.key`, {certificates.SERVER_DAYS} days"),
+        (OPERATIONS, f"in its last {served_certificate.RENEW_BEFORE.days} days"),
     ],
 )
 def test_a_lifetime_on_a_page_is_that_of_the_code(page: Path, said: str) -> None:

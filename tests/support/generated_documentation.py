@@ -161,6 +161,7 @@ def enrollment_tables() -> dict[str, str]:
     }
 
 
+@cache
 def answers(setting: SettingId) -> tuple[tuple[str, Support], ...]:
     """Return what the providers say of a setting, or of its members, on a machine where every product is there."""
     definition = load().definition(setting)

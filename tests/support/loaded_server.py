@@ -120,6 +120,7 @@ def _run(module: str, words: Sequence[str], begin_as_child: Callable[[], None]) 
         os.dup2(nothing, 1)
         os.closerange(3, 4096)  # what is open there belongs to the supervisor: its loop, its locks
         sys.argv = [module, *words]
+        sys.modules.pop(module, None)  # or Python warns that it is there under two names
         runpy.run_module(module, run_name="__main__")
         status = 0
     except SystemExit as end:

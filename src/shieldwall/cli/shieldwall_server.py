@@ -20,6 +20,7 @@ from shieldwall.cli import (
     server_hosts,
     server_push,
     server_tenants,
+    server_tls,
     server_token_keys,
 )
 from shieldwall.cli.presentation import printable, speaking_plainly
@@ -35,6 +36,7 @@ app.add_typer(administrators, name="admin")
 app.add_typer(server_tenants.app, name="tenant")
 app.add_typer(server_hosts.app, name="host")
 app.add_typer(server_push.app, name="push")
+app.add_typer(server_tls.app, name="tls")
 app.command("audit")(server_audit.show_audit)
 app.command("backup")(server_backup.backup)
 app.command("restore")(server_backup.restore)

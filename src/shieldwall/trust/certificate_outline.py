@@ -1,7 +1,8 @@
-"""What a device asks of its own certificate at each check-in: since when it is good, and for which key.
+"""What one asks of one's own certificate again and again: from when until when it is good, and for which key.
 
 The X.509 library is three megabytes, which a service that waits most of its life would keep for this. Nothing is
-believed that the outline says: it is about a certificate that the agent checked when it came (``device_certificate``).
+believed that the outline says: a device asks it of a certificate that it checked when it came (``device_certificate``),
+a server of the one that it made for itself.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ class _Certificate:
 
 
 class CertificateOutline(Struct, frozen=True, kw_only=True):
-    """Since when a certificate is good, and the key it is for, as it stands there."""
+    """From when until when a certificate is good, and the key it is for, as it stands there."""
 
     not_before: datetime
+    not_after: datetime
     key_info: bytes
 
     def is_for(self, key: PublicKey) -> bool:
@@ -64,6 +66,10 @@ def read_outline(pem: str) -> CertificateOutline | None:
     try:
         der = base64.b64decode("".join(found[1].split()), validate=True)
         read = asn1.decode_der(_Certificate, der).to_be_signed
-        return CertificateOutline(not_before=read.validity.not_before.as_datetime(), key_info=bytes(read.key_info.data))
+        return CertificateOutline(
+            not_before=read.validity.not_before.as_datetime(),
+            not_after=read.validity.not_after.as_datetime(),
+            key_info=bytes(read.key_info.data),
+        )
     except ValueError:
         return None

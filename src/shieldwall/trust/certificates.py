@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -37,12 +39,15 @@ __all__ = [
     "DeviceAuthority",
     "LocalAuthority",
     "build_request",
+    "names_of",
     "read_request",
 ]
 
 DEVICE_DAYS: Final = 90
 SERVER_DAYS: Final = 397
 AUTHORITY_DAYS: Final = 5 * 365
+LOCAL_AUTHORITY_DAYS: Final = 20 * 365
+"""Devices trust it by their package and learn of no other: it outlives the machines."""
 _BACKDATED: Final = timedelta(minutes=10)
 _ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -121,8 +126,8 @@ class LocalAuthority(_Authority, frozen=True):
 
     @classmethod
     def create(cls, now: datetime) -> LocalAuthority:
-        """Make a new authority, good for five years."""
-        return cls(*_new_authority("Shieldwall server", now))
+        """Make a new authority, good for twenty years."""
+        return cls(*_new_authority("Shieldwall server", now, LOCAL_AUTHORITY_DAYS))
 
     @classmethod
     def from_pem(cls, key: bytes, certificate: bytes) -> LocalAuthority:
@@ -136,17 +141,35 @@ class LocalAuthority(_Authority, frozen=True):
             The certificate chain in PEM, leaf first, and the key in PEM.
         """
         key = ec.generate_private_key(ec.SECP256R1())
+        key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
+        return self.certify_server(key.public_key(), names, now, days), key_pem
+
+    def certify_server(
+        self, public_key: CertificatePublicKeyTypes, names: Iterable[str], now: datetime, days: int = SERVER_DAYS
+    ) -> str:
+        """Certify that a server with this key has these names, and ``localhost``; the chain in PEM, leaf first.
+
+        Raises:
+            ValueError: One of the names is none.
+        """
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in dict.fromkeys((*_ALWAYS, *names))])
         certificate = (
             _certificate(
-                x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Shieldwall")]), key.public_key(), self, now, days
+                x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Shieldwall")]), public_key, self, now, days
             )
             .add_extension(alternatives, critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
-        return _pem(certificate) + self.certificate_pem, key_pem
+        return _pem(certificate) + self.certificate_pem
+
+    def issued(self, certificate: x509.Certificate) -> bool:
+        """Say whether a certificate is one of this authority's."""
+        try:
+            certificate.verify_directly_issued_by(self.certificate)
+        except (InvalidSignature, *UNREADABLE):
+            return False
+        return True
 
     def issue_client(self, name: str, now: datetime, days: int = SERVER_DAYS) -> tuple[str, str]:
         """Make a key and a certificate by which a machine of the server shows who it is; both in PEM."""
@@ -160,17 +183,31 @@ class LocalAuthority(_Authority, frozen=True):
         return _pem(certificate), key_pem
 
 
-def _new_authority(name: str, now: datetime) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the host names and addresses that a certificate is for. Raises: ValueError: they cannot be read."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    except UNREADABLE as error:
+        raise ValueError(f"The names of the certificate cannot be read: {error}") from None
+    addresses = (str(each) for each in found.get_values_for_type(x509.IPAddress))
+    return (*found.get_values_for_type(x509.DNSName), *addresses)
+
+
+def _new_authority(
+    name: str, now: datetime, days: int = AUTHORITY_DAYS
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    return key, _certificate_of_authority(key, subject, now, now)
+    return key, _certificate_of_authority(key, subject, now, now, days)
 
 
 def _certificate_of_authority(
-    key: ec.EllipticCurvePrivateKey, name: x509.Name, since: datetime, now: datetime
+    key: ec.EllipticCurvePrivateKey, name: x509.Name, since: datetime, now: datetime, days: int = AUTHORITY_DAYS
 ) -> x509.Certificate:
     return (
-        _builder(name, name, key.public_key(), since, now + timedelta(days=AUTHORITY_DAYS))
+        _builder(name, name, key.public_key(), since, now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(authority=True), critical=True)
         .sign(key, hashes.SHA256())
@@ -189,7 +226,7 @@ def _read_authority(key_pem: bytes, certificate_pem: bytes) -> tuple[ec.Elliptic
 
 
 def _certificate(
-    subject: x509.Name, public_key: PublicKey, issuer: _Authority, now: datetime, days: int
+    subject: x509.Name, public_key: CertificatePublicKeyTypes, issuer: _Authority, now: datetime, days: int
 ) -> x509.CertificateBuilder:
     not_after = min(now + timedelta(days=days), issuer.certificate.not_valid_after_utc)
     identifier = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -205,7 +242,7 @@ def _certificate(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: PublicKey, now: datetime, not_after: datetime
+    subject: x509.Name, issuer: x509.Name, public_key: CertificatePublicKeyTypes, now: datetime, not_after: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

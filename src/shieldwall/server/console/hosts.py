@@ -22,7 +22,7 @@ from shieldwall.server.configuration.settings import FILE, ServerSettings, write
 from shieldwall.server.configuration.settings_file import SettingsFile, SignerPlace
 from shieldwall.server.push.key_files import ACCOUNT
 from shieldwall.server.signer.afar import DOOR_NAME, hosts_directory
-from shieldwall.trust.certificates import AUTHORITY_DAYS, LocalAuthority
+from shieldwall.trust.certificates import LOCAL_AUTHORITY_DAYS, LocalAuthority
 
 ROLES: Final = (Role.GATEWAY, Role.ADMIN)
 """The roles that another machine may have. One of the role admin may have all of them but the signer's."""
@@ -52,7 +52,7 @@ def add_host(settings: ServerSettings, name: str, role: Role, *, signer: SignerP
     if any(out.iterdir()):
         raise InvalidHostError(f"{out} is not empty.")
     authority = _authority(settings, now)
-    certificate, key = authority.issue_client(name, now, AUTHORITY_DAYS)
+    certificate, key = authority.issue_client(name, now, LOCAL_AUTHORITY_DAYS)
     (out / "tls").mkdir(mode=0o700)
     for source in (settings.tls_certificate, settings.tls_key, settings.tls_authority):
         shutil.copyfile(source, out / "tls" / source.name)
@@ -92,7 +92,7 @@ def _authority(settings: ServerSettings, now: datetime) -> LocalAuthority:
         return LocalAuthority.from_pem(key.read_bytes(), certificate.read_bytes())
     home.mkdir(mode=0o700, exist_ok=True)
     authority = LocalAuthority.create(now)
-    chain, door_key = authority.issue_server([DOOR_NAME], now, AUTHORITY_DAYS)
+    chain, door_key = authority.issue_server([DOOR_NAME], now, LOCAL_AUTHORITY_DAYS)
     write_private(home / "door.crt", chain.encode("ascii"))
     write_private(home / "door.key", door_key.encode("ascii"))
     write_private(key, authority.key_pem())

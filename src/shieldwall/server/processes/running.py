@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from shieldwall.contract.errors import ShieldwallError
+from shieldwall.server.configuration import served_certificate
 from shieldwall.server.configuration.roles import DEFAULT, Role
 from shieldwall.server.configuration.settings import ServerSettings
 from shieldwall.server.configuration.settings_file import SignerDoor
 from shieldwall.server.configuration.signers import open_signers
 from shieldwall.server.observing import replacements
+from shieldwall.server.plain_logging import structlog
 from shieldwall.server.processes import needed_files
 from shieldwall.server.processes.sole_server import sole_server
 from shieldwall.server.processes.supervise import ProcessPlan, is_listening, module_command, supervise
@@ -26,8 +28,12 @@ from shieldwall.server.signer.errors import SignerUnavailableError
 from shieldwall.server.signer.ports import Signer
 from shieldwall.server.signer.sockets import connect
 from shieldwall.server.storage.engine import failed_syncs, first_look
+from shieldwall.server.system import SystemClock
+from shieldwall.trust import moments
 
+_log: Final = structlog.get_logger("shieldwall.server")
 _PROBE_SECONDS: Final = 1.0
+_SERVING: Final = frozenset({Role.GATEWAY, Role.ADMIN})
 
 
 class LogNotSettledError(ShieldwallError):
@@ -53,9 +59,22 @@ async def run(settings: ServerSettings, on_ready: Callable[[], None], roles: Col
         open_signers(settings) as signer,
         failed_syncs.held_open(settings.database),
     ):
+        if not _SERVING.isdisjoint(roles):
+            _renew_certificate(settings)
         _settle(settings.database)
         _bring_to_newest(settings.database)  # a newer program starts with the schema it knows
         await supervise(_stages(settings, roles, signer.for_tenant(settings.tenant_id)), on_ready)
+
+
+def _renew_certificate(settings: ServerSettings) -> None:
+    """Have the processes show a certificate that does not end soon, where the local authority can issue one."""
+    try:
+        renewed = served_certificate.renew_if_due(settings, SystemClock().now())
+    except ShieldwallError as error:  # there are months left
+        _log.warning("certificate_not_renewed", code=error.code, cause=error.cause, remedy=error.advice)
+    else:
+        if renewed is not None:
+            _log.warning("certificate_renewed", ends=moments.write(renewed.ends))
 
 
 def _settle(url: str) -> None:
