@@ -68,7 +68,7 @@ def issue(settings: ServerSettings, days: int, now: datetime | None = None) -> N
 
 
 def is_trusted(settings: ServerSettings, name: str) -> bool:
-    """Let a server with what is on disk and a device shake hands in memory; the device raises when it does not trust."""
+    """Let a server with what is on disk and a device shake hands in memory; who does not trust the other raises."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(settings.tls_certificate, settings.tls_key)
     device = ssl.create_default_context(cafile=str(settings.tls_authority))
