@@ -17,7 +17,8 @@ from typing import Final
 
 from tests.support.postgresql import PostgresqlServer
 from tests.support.scratch import scratch
-from tests.support.second_tenant import Rows, add_fabrikam, is_fabrikams, rows_of_fabrikam
+from tests.support.second_tenant import add_fabrikam, is_fabrikams
+from tests.support.whole_database import Rows, rows_of_all
 
 from shieldwall.server.storage.engine.database import Database, StorageUnavailableError
 from shieldwall.server.storage.tables.schema import metadata
@@ -37,7 +38,7 @@ class LentDatabase(ABC):
         self._database = None  # until it has come back whole
         yield database
         with database.read() as connection:
-            after = rows_of_fabrikam(connection)
+            after = rows_of_all(connection, is_fabrikams)
         if after != self._fabrikam:
             self._forget(database)
         assert after == self._fabrikam, "another tenant's rows were changed"
@@ -56,7 +57,7 @@ class LentDatabase(ABC):
             self._forget(self._database)
         made = self._make()
         with made.read() as connection:
-            self._fabrikam = rows_of_fabrikam(connection)
+            self._fabrikam = rows_of_all(connection, is_fabrikams)
         assert all(self._fabrikam.values()), "Fabrikam has a row in every table"
         return made
 

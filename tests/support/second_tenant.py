@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, Select, Table, select, text
 from tests.support.samples import NOON, a_device, a_group, a_package
+from tests.support.whole_database import rows_of_all
 
 from shieldwall.contract import strict_json
 from shieldwall.contract.ids import DeviceId, GroupId, KeyThumbprint, PackageId, SettingId, TenantId
@@ -82,11 +83,11 @@ def with_second_tenant(database: Database) -> Iterator[None]:
     """Let Fabrikam live in a database that has its tables, and see at the end that nothing of it changed."""
     with database.write() as connection:
         add_fabrikam(connection)
-        before = rows_of_fabrikam(connection)
+        before = rows_of_all(connection, is_fabrikams)
     assert all(before.values()), "Fabrikam has a row in every table"
     yield
     with database.read() as connection:
-        after = rows_of_fabrikam(connection)
+        after = rows_of_all(connection, is_fabrikams)
     assert after == before, "another tenant's rows were changed"
 
 
