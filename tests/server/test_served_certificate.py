@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -22,6 +24,7 @@ from shieldwall.server.configuration import served_certificate
 from shieldwall.server.configuration.served_certificate import (
     RENEW_BEFORE,
     CertificateOfOthersError,
+    NotTheServersUserError,
     UnreadableCertificateError,
     look,
     renew,
@@ -174,6 +177,33 @@ def test_a_name_that_is_none_is_refused_and_the_certificate_stays(settings: Serv
 
     with pytest.raises(UnreadableCertificateError):
         renew(settings, SystemClock().now(), ["müller.example"])
+
+    assert settings.tls_certificate.read_bytes() == before
+
+
+@pytest.mark.root
+def test_somebody_else_than_the_servers_user_writes_nothing_that_it_could_not_read(settings: ServerSettings) -> None:
+    before = settings.tls_certificate.read_bytes()
+    os.chown(settings.tls_certificate, 64_000, 64_000)
+
+    with pytest.raises(NotTheServersUserError):
+        renew(settings, SystemClock().now())
+
+    assert settings.tls_certificate.read_bytes() == before
+    assert settings.tls_certificate.stat().st_uid == 64_000
+
+
+def test_a_full_disk_leaves_the_certificate_that_was_there(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = settings.tls_certificate.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(UnreadableCertificateError, match="No space"):
+        renew(settings, SystemClock().now())
 
     assert settings.tls_certificate.read_bytes() == before
 

@@ -476,6 +476,14 @@ def test_an_expired_manifest_goes_on_being_enforced(protected: SimulatedAgent, c
     assert still_protected(protected)
 
 
+def goes_by_the_time_of(gateway: SimulatedGateway, device: SimulatedAgent) -> bool:
+    """Say whether a device has the server's time, and its next check-in is taken as it comes."""
+    assert device.surroundings.trusted_clock.now() == gateway.clock.at
+    gateway.received.clear()
+    device.check_in()
+    return [path for path, _ in gateway.received] == ["/device/v1/checkin"]
+
+
 @pytest.mark.parametrize("hours", [-30, -1, 1, 30])
 def test_a_clock_that_is_off_is_corrected_by_signed_time(
     protected: SimulatedAgent, gateway: SimulatedGateway, hours: int
@@ -490,10 +498,7 @@ def test_a_clock_that_is_off_is_corrected_by_signed_time(
 
     assert settled.manifest_changed
     assert protected.clock.at == local, "the device's own clock is never set"
-    assert protected.surroundings.trusted_clock.now() == gateway.clock.at
-    gateway.received.clear()
-    protected.check_in()
-    assert [path for path, _ in gateway.received] == ["/device/v1/checkin"]
+    assert goes_by_the_time_of(gateway, protected)
 
 
 def test_signed_time_from_before_what_was_signed_is_refused(
@@ -523,10 +528,7 @@ def test_a_server_whose_clock_was_ahead_gets_its_devices_back(
     protected.check_in()
 
     assert protected.enforcer.now == {"firewall": "right"}
-    assert protected.surroundings.trusted_clock.now() == gateway.clock.at
-    gateway.received.clear()
-    protected.check_in()
-    assert [path for path, _ in gateway.received] == ["/device/v1/checkin"]
+    assert goes_by_the_time_of(gateway, protected)
 
 
 def test_a_device_whose_own_clock_is_off_does_not_go_back_behind_what_was_signed(

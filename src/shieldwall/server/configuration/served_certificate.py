@@ -6,6 +6,7 @@ start does it by itself, early enough that whoever restarts a server once in a f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -42,6 +43,13 @@ class UnreadableCertificateError(ShieldwallError):
     remedy = "Bring the directory tls back from a backup; tls/server.pem and tls/server.key belong together."
 
 
+class NotTheServersUserError(ShieldwallError):
+    """Whoever would write the certificate is not the user that the server runs as, who could not read it then."""
+
+    code = "notTheServersUser"
+    remedy = "Run the command as the server's user, for example with sudo -u shieldwall."
+
+
 class ServedCertificate(Struct, frozen=True, kw_only=True):
     """What clients are shown: for which names and addresses, from when until when.
 
@@ -64,6 +72,7 @@ def renew(settings: ServerSettings, now: datetime, names: Iterable[str] = ()) ->
 
     Raises:
         CertificateOfOthersError: Another authority issued the present one.
+        NotTheServersUserError: The present one is somebody else's, and the new one would be ours.
         UnreadableCertificateError: A file cannot be read, or the new one not be written.
     """
     from shieldwall.trust.x509_errors import UNREADABLE  # noqa: PLC0415 - as ``_certificate``
@@ -73,6 +82,8 @@ def renew(settings: ServerSettings, now: datetime, names: Iterable[str] = ()) ->
     if authority is None or described.authority_ends is None:
         raise CertificateOfOthersError("The server's certificate is not of the local authority.")
     try:
+        if settings.tls_certificate.stat().st_uid != os.geteuid():
+            raise NotTheServersUserError(f"{settings.tls_certificate} belongs to another user.")
         chain = authority.certify_server(present.public_key(), (*described.names, *names), now)
         write_private(settings.tls_certificate, chain.encode("ascii"))
     except OSError as error:
@@ -86,7 +97,7 @@ def renew_if_due(settings: ServerSettings, now: datetime) -> ServedCertificate |
     """Renew it where it ends soon and the local authority can; return the new one, ``None`` where nothing was done.
 
     Raises:
-        UnreadableCertificateError: As ``renew``.
+        NotTheServersUserError, UnreadableCertificateError: As ``renew``.
     """
     try:
         outline = read_outline(settings.tls_certificate.read_text("ascii"))
